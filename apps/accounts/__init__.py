@@ -1,0 +1,7 @@
+"""Accounts: the front door. What other apps may use is exported here."""
+
+from apps.accounts.identity import CurrentUser, OptionalUser, StaffUser
+from apps.accounts.models import User
+from apps.accounts.services import count_users
+
+__all__ = ["CurrentUser", "OptionalUser", "StaffUser", "User", "count_users"]

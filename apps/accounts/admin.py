@@ -1,0 +1,89 @@
+"""People and sessions in the admin; hashes and tokens are never shown."""
+
+from typing import Any
+
+from sqladmin.filters import BooleanFilter, StaticValuesFilter
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import async_object_session
+from sqlmodel import col
+from starlette.requests import Request
+
+from apps.accounts.models import Session, User
+from project.core import Conflict, ModelAdmin, Principal
+
+
+class UserAdmin(ModelAdmin, model=User):
+    """People: found by e-mail or name; the password is theirs alone, and a superuser is a superuser's business."""
+
+    name = "Person"
+    name_plural = "People"
+    icon = "fa-solid fa-user"
+    column_list = [User.email, User.name, User.is_active, User.is_staff, User.created_at]
+    column_searchable_list = [User.email, User.name]
+    column_sortable_list = [User.email, User.name, User.created_at]
+    column_default_sort = [(User.created_at, True)]
+    column_filters = [
+        BooleanFilter("is_active", title="Active"),
+        BooleanFilter("is_staff", title="Staff"),
+        BooleanFilter("is_superuser", title="Superuser"),
+    ]
+    column_labels = {
+        User.email: "E-mail",
+        User.is_active: "Active",
+        User.is_staff: "Staff",
+        User.is_superuser: "Superuser",
+        User.is_verified: "Verified",
+    }
+    form_columns = [User.name, User.is_active, User.is_staff, User.is_superuser, User.is_verified]
+    superuser_fields = [User.is_staff, User.is_superuser]
+    can_create = False
+
+    async def check_can_edit(self, request: Request, model: User) -> bool:
+        """Superusers are edited by superusers only."""
+        return _may_touch(request, model) and await super().check_can_edit(request, model)
+
+    async def check_can_delete(self, request: Request, model: User) -> bool:
+        """Superusers are deleted by superusers only."""
+        return _may_touch(request, model) and await super().check_can_delete(request, model)
+
+    async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
+        """Raise Conflict when nobody would be left who may do everything."""
+        if not (data.get("is_active", True) and data.get("is_superuser", True)):
+            await _keep_a_superuser(model)
+
+    async def on_model_delete(self, model: User, request: Request) -> None:
+        """Raise Conflict for one's own account, and for the last superuser's."""
+        if model.id == _principal(request).id:
+            raise Conflict("This is your own account. Delete it on your profile page.")
+        await _keep_a_superuser(model)
+
+
+class SessionAdmin(ModelAdmin, model=Session):
+    """Signed-in devices: delete a row to sign it out."""
+
+    icon = "fa-solid fa-key"
+    column_list = [Session.user_id, Session.kind, Session.address, Session.user_agent, Session.last_seen_at]
+    column_searchable_list = [Session.address, Session.user_agent]
+    column_sortable_list = [Session.created_at, Session.last_seen_at, Session.expires_at]
+    column_default_sort = [(Session.last_seen_at, True)]
+    column_filters = [StaticValuesFilter("kind", values=[("browser", "Browser"), ("api", "API")])]
+    can_create = False
+    can_edit = False
+
+
+def _principal(request: Request) -> Principal:
+    who: Principal = request.state.principal
+    return who
+
+
+def _may_touch(request: Request, user: User) -> bool:
+    return _principal(request).is_superuser or not user.is_superuser
+
+
+async def _keep_a_superuser(user: User) -> None:
+    """Raise Conflict when `user` is the last active superuser; the locks let two such changes see each other."""
+    db = async_object_session(user)
+    assert db is not None
+    active = select(col(User.id)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
+    if list((await db.execute(active.with_for_update())).scalars()) == [user.id]:
+        raise Conflict("This is the last active superuser. Make somebody else a superuser first.")

@@ -1,0 +1,165 @@
+"""The JSON voice, under /api/v1/accounts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, status
+from fastapi.security import OAuth2PasswordRequestForm
+from starlette.responses import JSONResponse
+
+from apps.accounts import services
+from apps.accounts.identity import ACCESS, CurrentUser, StaffUser, clear_cookie, cookie_name, set_cookie
+from apps.accounts.manager import Manager
+from apps.accounts.schemas import (
+    AccountDelete,
+    Login,
+    MeUpdate,
+    OAuthError,
+    PasswordChange,
+    Token,
+    UserCreate,
+    UserRead,
+)
+from project.core import DB, CurrentRuntime, Limit, Offset, Page
+from project.core.signing import Signer
+from project.core.web.deps import CurrentLimiter
+from project.core.web.problems import Refusal, answers_with
+
+router = APIRouter()
+UserId = Annotated[UUID, Path(description="The person's id.")]
+
+
+@router.post("/users", status_code=status.HTTP_201_CREATED)
+async def create_user(
+    data: Annotated[UserCreate, Body(description="The new account.")],
+    request: Request,
+    response: Response,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> UserRead:
+    """Sign up."""
+    user = await services.sign_up(manager, limiter, request, data)
+    response.headers["Location"] = str(request.app.url_path_for("get_user", user_id=user.id))
+    return UserRead.model_validate(user)
+
+
+@router.get("/users")
+async def list_users(
+    request: Request,
+    response: Response,
+    db: DB,
+    _: StaffUser,
+    limit: Limit = 10,
+    offset: Offset = 0,
+    search: Annotated[str, Query(max_length=100, description="Part of an e-mail or a name.")] = "",
+    sort: Annotated[
+        str, Query(max_length=30, description="email, name or created_at; a leading minus reverses.")
+    ] = "-created_at",
+) -> Page[UserRead]:
+    """List people (staff only)."""
+    found = await services.list_users(db, search=search, sort=sort, limit=limit, offset=offset)
+    return Page[UserRead].of(found, UserRead.model_validate, request, response)
+
+
+@router.get("/users/{user_id}")
+async def get_user(user_id: UserId, db: DB, user: CurrentUser) -> UserRead:
+    """Show a person: anybody for staff, yourself otherwise."""
+    return UserRead.model_validate(await services.get_user(db, user, user_id))
+
+
+@router.get("/me")
+async def get_me(db: DB, user: CurrentUser) -> UserRead:
+    """Show your account."""
+    return UserRead.model_validate(await services.get_user(db, user, user.id))
+
+
+@router.patch("/me")
+async def update_me(
+    data: Annotated[MeUpdate, Body(description="What changes; what is left out stays.")],
+    db: DB,
+    user: CurrentUser,
+) -> UserRead:
+    """Change your account."""
+    return UserRead.model_validate(await services.update_me(db, user, data))
+
+
+@router.delete("/me", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_me(
+    data: Annotated[AccountDelete, Body(description="Your password.")],
+    response: Response,
+    runtime: CurrentRuntime,
+    manager: Manager,
+    user: CurrentUser,
+) -> None:
+    """Delete your account."""
+    await services.delete_me(manager, user, data)
+    clear_cookie(response, runtime)
+
+
+@router.post("/login")
+async def login(
+    data: Annotated[Login, Body(description="E-mail and password.")],
+    request: Request,
+    response: Response,
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> UserRead:
+    """Log in and receive the session cookie."""
+    user = await services.authenticate(manager, limiter, request, data.email, data.password.get_secret_value())
+    former = request.cookies.get(cookie_name(runtime))
+    token, seconds = await services.open_browser_session(manager, request, user, remember=data.remember, former=former)
+    set_cookie(response, runtime, token, seconds)
+    return UserRead.model_validate(user)
+
+
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
+async def logout(response: Response, runtime: CurrentRuntime, db: DB, user: CurrentUser) -> None:
+    """Log out: the session ends on the server, so its cookie or token stops counting at once."""
+    await services.log_out(db, user)
+    clear_cookie(response, runtime)
+
+
+async def oauth_error(_: Request, refusal: Refusal) -> Response | None:
+    """Refusals of the token endpoint in the words of RFC 6749."""
+    if refusal.status not in (400, 422):
+        return None
+    code = "invalid_grant" if refusal.code == "invalid_credentials" else "invalid_request"
+    detail = refusal.errors[0].message if refusal.errors else str(refusal.detail)
+    field = refusal.errors[0].field if refusal.errors else ""
+    if field == "grant_type":
+        code = "unsupported_grant_type"
+    body = OAuthError(error=code, error_description=f"{field}: {detail}" if field else detail)
+    return JSONResponse(body.model_dump(), status.HTTP_400_BAD_REQUEST, {"Cache-Control": "no-store"})
+
+
+@router.post(
+    "/token",
+    responses={status.HTTP_400_BAD_REQUEST: {"model": OAuthError, "description": "A refusal (RFC 6749)."}},
+)
+@answers_with(oauth_error)
+async def token(
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    request: Request,
+    response: Response,
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> Token:
+    """Exchange e-mail (as `username`) and password for a short access token."""
+    user = await services.authenticate(manager, limiter, request, form.username, form.password)
+    session, lifetime = await services.open_api_session(manager, request, user)
+    seconds = int(lifetime.total_seconds())
+    signed = Signer(runtime.settings.keys).sign(ACCESS, str(user.id), seconds, sid=str(session.id))
+    response.headers["Cache-Control"] = "no-store"
+    return Token(access_token=signed, expires_in=seconds)
+
+
+@router.post("/password/change", status_code=status.HTTP_204_NO_CONTENT)
+async def change_password(
+    data: Annotated[PasswordChange, Body(description="The present and the new password.")],
+    manager: Manager,
+    user: CurrentUser,
+) -> None:
+    """Change your password; every other session of yours ends."""
+    await services.change_password(manager, user, data)

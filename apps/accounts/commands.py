@@ -1,0 +1,91 @@
+"""Terminal commands: the first account for the admin, and a way back in."""
+
+import os
+import sys
+
+import click
+from fastapi_users import InvalidPasswordException
+from fastapi_users.exceptions import UserAlreadyExists
+from pydantic import ValidationError
+from sqlmodel import col, delete as delete_rows
+
+from apps.accounts.manager import UserManager
+from apps.accounts.models import Session
+from apps.accounts.schemas import UserCreate, normalise_email
+from project.core import Runtime, command
+from project.core.management import CommandError
+from project.core.web.validation import field_errors
+
+TRIES = 3
+
+
+@command()
+@click.option("--email", help="Instead of asking.")
+@click.option("--noinput", is_flag=True, help="Ask nothing: SUPERUSER_EMAIL and SUPERUSER_PASSWORD say it all.")
+@click.option("--if-missing", is_flag=True, help="An existing account of that e-mail is fine and stays as it is.")
+async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if_missing: bool) -> None:
+    """Create an account that may use the admin."""
+    email = email or os.environ.get("SUPERUSER_EMAIL") or ("" if noinput else click.prompt("E-mail"))
+    if if_missing and await _exists(runtime, email):
+        click.echo(f"{normalise_email(email)} exists already.")
+        return
+    data = _account(email, _password(noinput))
+    async with runtime.unit_of_work() as db:
+        manager = UserManager(db, runtime)
+        try:
+            user = await manager.create(data)
+        except UserAlreadyExists:
+            raise CommandError(
+                f"There is an account {data.email} already; `manage.py changepassword` sets its password."
+            ) from None
+        except InvalidPasswordException as error:
+            raise CommandError(str(error.reason)) from None
+        await manager.user_db.update(user, {"is_staff": True, "is_superuser": True, "is_verified": True})
+    click.echo(f"{data.email} may use the admin now.")
+
+
+@command()
+@click.argument("email")
+async def changepassword(runtime: Runtime, email: str) -> None:
+    """Set an account's password and end its sessions."""
+    if not await _exists(runtime, email):
+        raise CommandError(f"There is no account {email!r}.")
+    data = _account(email, _password(noinput=False))
+    async with runtime.unit_of_work() as db:
+        manager = UserManager(db, runtime)
+        user = await manager.get_by_email(email)
+        try:
+            await manager.set_password(user, data.password.get_secret_value())
+        except InvalidPasswordException as error:
+            raise CommandError(str(error.reason)) from None
+        await db.exec(delete_rows(Session).where(col(Session.user_id) == user.id))
+    click.echo(f"The password of {data.email} is changed; its sessions are ended.")
+
+
+async def _exists(runtime: Runtime, email: str) -> bool:
+    async with runtime.unit_of_work(write=False) as db:
+        return await UserManager(db, runtime).user_db.get_by_email(email) is not None
+
+
+def _password(noinput: bool) -> str:
+    given = os.environ.get("SUPERUSER_PASSWORD")
+    if given is not None:
+        return given
+    if noinput:
+        raise CommandError("Set SUPERUSER_EMAIL and SUPERUSER_PASSWORD, or leave --noinput out.", 2)
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    for _ in range(TRIES):
+        first = click.prompt("Password", hide_input=True)
+        if first == click.prompt("Password again", hide_input=True):
+            return str(first)
+        click.echo("They differ; once more.")
+    raise CommandError("The two passwords differed three times; nothing is changed.")
+
+
+def _account(email: str, password: str) -> UserCreate:
+    try:
+        return UserCreate.model_validate({"email": email, "password": password})
+    except ValidationError as error:
+        lines = [f"{each.field}: {each.message}" for each in field_errors(error.errors(include_url=False))]
+        raise CommandError(" ".join(lines)) from None

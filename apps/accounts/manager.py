@@ -1,0 +1,131 @@
+"""fastapi-users' manager over our storage: the adapter never commits, hashing leaves the event loop."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordRequestForm
+from fastapi_users import BaseUserManager, InvalidPasswordException, UUIDIDMixin, exceptions
+from fastapi_users.db import BaseUserDatabase
+from fastapi_users.password import PasswordHelper
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from apps.accounts.conf import AccountsSettings
+from apps.accounts.models import User
+from apps.accounts.schemas import UserCreate, normalise_email
+from project.core import DB, AsyncSession, CurrentRuntime, Runtime
+from project.core.signing import Signer
+
+# OWASP's floor is 19 MiB, t=2, p=1; a weaker stored hash is replaced at the next log-in.
+HASHER = PasswordHelper(PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),)))
+
+
+NOBODY = HASHER.hash("nobody has this password")
+
+
+class UserDB(BaseUserDatabase[User, UUID]):
+    """fastapi-users' storage on a session of ours: it flushes, the unit of work commits."""
+
+    def __init__(self, db: AsyncSession) -> None:
+        self.db = db
+
+    async def release(self) -> None:
+        """Give the connection back; the rows read so far stay usable. Nothing is held open while hashing."""
+        await self.db.close()
+
+    async def get(self, id: UUID) -> User | None:
+        return await self.db.get(User, id)
+
+    async def get_by_email(self, email: str) -> User | None:
+        return (await self.db.exec(select(User).where(User.email == normalise_email(email)))).first()
+
+    async def create(self, create_dict: dict[str, Any]) -> User:
+        user = User(**create_dict)
+        self.db.add(user)
+        await self.db.flush()
+        return user
+
+    async def update(self, user: User, update_dict: dict[str, Any]) -> User:
+        user.sqlmodel_update(update_dict)
+        self.db.add(user)
+        await self.db.flush()
+        return user
+
+    async def delete(self, user: User) -> None:
+        await self.db.delete(user)
+        await self.db.flush()
+
+
+class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
+    """fastapi-users' flows and hooks (`on_after_register`, …) with hashing in the runtime's bounded pool.
+
+    Reset and verification tokens are fastapi-users' own, signed with keys derived from SECRET_KEY.
+    """
+
+    user_db: UserDB
+
+    def __init__(self, db: AsyncSession, runtime: Runtime) -> None:
+        super().__init__(UserDB(db), HASHER)
+        signer = Signer(runtime.settings.keys)
+        self.reset_password_token_secret = signer.key("accounts.reset")
+        self.verification_token_secret = signer.key("accounts.verify")
+        self.pool = runtime.hashing
+        self.conf = runtime.conf(AccountsSettings)
+
+    async def hash(self, password: str) -> str:
+        """The password's argon2id hash, off the event loop; raises Unavailable when too many wait."""
+        return await self.pool.run(self.password_helper.hash, password)
+
+    async def validate_password(self, password: str, user: Any) -> None:
+        """Raise InvalidPasswordException for a password that is the person's own e-mail."""
+        if normalise_email(password) == normalise_email(user.email):
+            raise InvalidPasswordException("Choose a password that is not your e-mail.")
+
+    async def create(self, user_create: Any, safe: bool = True, request: Request | None = None) -> User:
+        """Add a person; raises UserAlreadyExists, also when somebody else was faster by a moment."""
+        data: UserCreate = user_create
+        password = data.password.get_secret_value()
+        await self.validate_password(password, data)
+        await self.user_db.release()
+        hashed = await self.hash(password)
+        try:
+            user = await self.user_db.create({"email": data.email, "name": data.name, "hashed_password": hashed})
+        except IntegrityError:
+            raise exceptions.UserAlreadyExists from None
+        await self.on_after_register(user, request)
+        return user
+
+    async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> User | None:
+        """The active person with this e-mail and password, or None; the same work is done for everybody."""
+        user = await self.user_db.get_by_email(credentials.username)
+        if not await self.password_matches(user, credentials.password):
+            return None
+        return user if user is not None and user.is_active else None
+
+    async def password_matches(self, user: User | None, password: str) -> bool:
+        """Whether the password is this person's; nobody's never matches, after the same time."""
+        await self.user_db.release()
+        stored = user.hashed_password if user is not None else NOBODY
+        good, better = await self.pool.run(self.password_helper.verify_and_update, password, stored)
+        if user is None or not good:
+            return False
+        if better is not None:
+            await self.user_db.update(user, {"hashed_password": better})
+        return True
+
+    async def set_password(self, user: User, password: str) -> None:
+        """Replace the password; raises InvalidPasswordException."""
+        await self.validate_password(password, user)
+        await self.user_db.release()
+        await self.user_db.update(user, {"hashed_password": await self.hash(password)})
+
+
+def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:
+    """The manager on this request's session."""
+    return UserManager(db, runtime)
+
+
+Manager = Annotated[UserManager, Depends(user_manager)]

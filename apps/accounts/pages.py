@@ -1,0 +1,132 @@
+"""The HTML voice, under /accounts."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from apps.accounts import services
+from apps.accounts.identity import CurrentUser, OptionalUser, clear_cookie, cookie_name, set_cookie
+from apps.accounts.manager import Manager
+from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordChange, UserCreate
+from project.core import DB, CurrentRuntime, Form, Submitted, on_invalid, redirect, render
+from project.core.identity import principal
+from project.core.web.deps import CurrentLimiter
+from project.core.web.pages import safe_next
+
+router = APIRouter()
+
+
+@router.get("/signup", name="accounts:signup")
+async def signup_form(request: Request, user: OptionalUser) -> Response:
+    """The sign-up page."""
+    if user is not None:
+        return redirect("home")
+    return render(request, "accounts/signup.html", {"form": Form(UserCreate)})
+
+
+@router.post("/signup")
+@on_invalid("accounts/signup.html")
+async def signup(
+    request: Request,
+    data: Submitted[UserCreate],
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> Response:
+    """Open the account and log in."""
+    user = await services.sign_up(manager, limiter, request, data)
+    token, seconds = await services.open_browser_session(manager, request, user)
+    response = redirect("home", flash="Welcome! Your account is ready.")
+    set_cookie(response, runtime, token, seconds)
+    return response
+
+
+@router.get("/login", name="accounts:login")
+async def login_form(request: Request, user: OptionalUser, next: str = "") -> Response:
+    """The log-in page."""
+    if user is not None:
+        return redirect(safe_next(next))
+    return render(request, "accounts/login.html", {"form": Form(LoginForm, {"next": safe_next(next, "")})})
+
+
+@router.post("/login")
+@on_invalid("accounts/login.html")
+async def login(
+    request: Request,
+    data: Submitted[LoginForm],
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> Response:
+    """Log in and go where the person wanted to go."""
+    user = await services.authenticate(manager, limiter, request, data.email, data.password.get_secret_value())
+    former = request.cookies.get(cookie_name(runtime))
+    token, seconds = await services.open_browser_session(manager, request, user, remember=data.remember, former=former)
+    response = redirect(safe_next(data.next))
+    set_cookie(response, runtime, token, seconds)
+    return response
+
+
+@router.post("/logout", name="accounts:logout")
+async def logout(runtime: CurrentRuntime, db: DB, user: OptionalUser) -> Response:
+    """End this session."""
+    if user is not None:
+        await services.log_out(db, user)
+    response = redirect("home", flash="You are logged out.", kind="info")
+    clear_cookie(response, runtime)
+    return response
+
+
+@router.get("/profile", name="accounts:profile")
+async def profile(request: Request, db: DB, user: CurrentUser) -> Response:
+    """One's own account."""
+    account = await services.get_user(db, user, user.id)
+    return render(request, "accounts/profile.html", {"form": Form(MeUpdate, account), "account": account})
+
+
+async def account_again(request: Request) -> dict[str, Any]:
+    """What the profile page needs beside its form."""
+    user = await principal(request)
+    assert user is not None
+    async with request.app.state.runtime.unit_of_work(write=False) as db:
+        return {"account": await services.get_user(db, user, user.id)}
+
+
+@router.post("/profile")
+@on_invalid("accounts/profile.html", context=account_again)
+async def update_profile(data: Submitted[MeUpdate], db: DB, user: CurrentUser) -> Response:
+    """Save the changes."""
+    await services.update_me(db, user, data)
+    return redirect("accounts:profile", flash="Saved.")
+
+
+@router.get("/password", name="accounts:password")
+async def password_form(request: Request, user: CurrentUser) -> Response:
+    """The page for a new password."""
+    return render(request, "accounts/password.html", {"form": Form(PasswordChange)})
+
+
+@router.post("/password")
+@on_invalid("accounts/password.html")
+async def change_password(data: Submitted[PasswordChange], manager: Manager, user: CurrentUser) -> Response:
+    """Set the new password; every other session ends."""
+    await services.change_password(manager, user, data)
+    return redirect("accounts:profile", flash="Your password is changed. Other devices are logged out.")
+
+
+@router.get("/delete", name="accounts:delete")
+async def delete_form(request: Request, user: CurrentUser) -> Response:
+    """The page that asks before deleting an account."""
+    return render(request, "accounts/delete.html", {"form": Form(AccountDelete)})
+
+
+@router.post("/delete")
+@on_invalid("accounts/delete.html")
+async def delete(
+    data: Submitted[AccountDelete], runtime: CurrentRuntime, manager: Manager, user: CurrentUser
+) -> Response:
+    """Delete the account."""
+    await services.delete_me(manager, user, data)
+    response = redirect("home", flash="Your account is deleted.", kind="info")
+    clear_cookie(response, runtime)
+    return response

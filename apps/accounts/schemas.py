@@ -1,0 +1,118 @@
+"""What comes in and what goes out: the same classes read JSON bodies and forms, and write the docs."""
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, EmailStr, Field, SecretStr
+
+from project.core import ReadSchema
+
+
+def normalise_email(email: str) -> str:
+    """The one spelling of a mailbox: no outer spaces, compatibility forms folded (NFKC), lower case."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
+def _normalised(value: Any) -> Any:
+    return normalise_email(value) if isinstance(value, str) else value
+
+
+Email = Annotated[
+    EmailStr,
+    BeforeValidator(_normalised),
+    Field(title="E-mail", max_length=254, json_schema_extra={"autocomplete": "email"}),
+]
+NewPassword = Annotated[
+    SecretStr,
+    Field(
+        title="Password",
+        description="At least 8 characters. A few words in a row are good.",
+        min_length=8,
+        max_length=256,
+        json_schema_extra={"autocomplete": "new-password"},
+    ),
+]
+Password = Annotated[
+    SecretStr,
+    Field(title="Password", min_length=1, max_length=256, json_schema_extra={"autocomplete": "current-password"}),
+]
+Name = Annotated[
+    str,
+    Field(
+        title="Name",
+        description="What others see.",
+        max_length=100,
+        json_schema_extra={"autocomplete": "name"},
+    ),
+]
+
+
+class UserCreate(BaseModel):
+    """A sign-up."""
+
+    email: Email
+    password: NewPassword
+    name: Name = ""
+
+
+class UserRead(ReadSchema):
+    """A person, as the API shows them."""
+
+    id: UUID = Field(description="The person's id.")
+    email: str = Field(description="The e-mail they log in with.")
+    name: str = Field(description="What others see; may be empty.")
+    is_active: bool = Field(description="Whether they may log in.")
+    is_staff: bool = Field(description="Whether they may use the admin.")
+    created_at: datetime = Field(description="When they signed up.")
+
+
+class MeUpdate(BaseModel):
+    """Changes to one's own account: what is left out stays, null empties."""
+
+    name: Name | None = Field(default=None, title="Name", description="What others see.")
+
+
+class Login(BaseModel):
+    """A log-in by e-mail and password, answered with a cookie."""
+
+    email: str = Field(
+        title="E-mail", max_length=254, json_schema_extra={"format": "email", "autocomplete": "username"}
+    )
+    password: Password
+    remember: bool = Field(default=False, title="Keep me logged in")
+
+
+class LoginForm(Login):
+    """The log-in page's form: the same, and where to go afterwards."""
+
+    next: str = Field(default="", max_length=2000, json_schema_extra={"widget": "hidden"})
+
+
+class PasswordChange(BaseModel):
+    """A new password; the present one proves that it is you."""
+
+    current_password: Password = Field(title="Present password")
+    new_password: NewPassword = Field(title="New password")
+
+
+class AccountDelete(BaseModel):
+    """The end of one's account; the password proves that it is you."""
+
+    password: Password
+
+
+class Token(BaseModel):
+    """An access token (RFC 6749, section 5.1)."""
+
+    access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
+    token_type: str = Field(default="bearer", description="Always bearer.")
+    expires_in: int = Field(description="Seconds until it stops counting.")
+
+
+class OAuthError(BaseModel):
+    """A refusal of the token endpoint (RFC 6749, section 5.2)."""
+
+    error: str = Field(description="invalid_request, invalid_grant or unsupported_grant_type.")
+    error_description: str = Field(description="What to do.")

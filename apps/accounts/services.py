@@ -1,0 +1,147 @@
+"""What accounts can do; every voice calls these."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from fastapi.security import OAuth2PasswordRequestForm
+from fastapi_users import InvalidPasswordException
+from fastapi_users.exceptions import UserAlreadyExists
+from sqlalchemy import func
+from sqlmodel import col, or_, select
+from starlette.requests import HTTPConnection
+
+from apps.accounts import sessions
+from apps.accounts.manager import UserManager
+from apps.accounts.models import Session, User
+from apps.accounts.schemas import AccountDelete, MeUpdate, PasswordChange, UserCreate, normalise_email
+from apps.accounts.sessions import SessionStrategy
+from project.core import (
+    AsyncSession,
+    Conflict,
+    Invalid,
+    NotFound,
+    Principal,
+    Slice,
+    get_or_404,
+    order_by,
+    paginate,
+)
+from project.core.db.queries import contains
+from project.core.web.limits import Limiter, client_address
+
+SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
+WRONG = "E-mail or password is not right."
+
+
+async def count_users(db: AsyncSession) -> int:
+    """How many accounts there are."""
+    return (await db.exec(select(func.count()).select_from(User))).one()
+
+
+async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, data: UserCreate) -> User:
+    """Open an account; raises Conflict for a taken e-mail, Invalid for a bad password, TooMany."""
+    await limiter.hit("accounts.signup", client_address(conn), manager.conf.SIGNUP_RATE_ADDRESS)
+    try:
+        return await manager.create(data)
+    except UserAlreadyExists:
+        raise Conflict("There is an account with this e-mail already. Log in instead.", field="email") from None
+    except InvalidPasswordException as error:
+        raise Invalid(str(error.reason), field="password") from None
+
+
+async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str, password: str) -> User:
+    """The person with this e-mail and password; raises Invalid without telling which was wrong, or TooMany.
+
+    Every try counts, a good one too, for the account and for the address, whichever door it comes through.
+    """
+    await limiter.hit("accounts.login.address", client_address(conn), manager.conf.LOGIN_RATE_ADDRESS)
+    await limiter.hit("accounts.login.account", normalise_email(email), manager.conf.LOGIN_RATE_ACCOUNT)
+    user = await manager.authenticate(OAuth2PasswordRequestForm(username=email, password=password))
+    if user is None:
+        raise Invalid(WRONG, code="invalid_credentials")
+    return user
+
+
+async def open_browser_session(
+    manager: UserManager,
+    conn: HTTPConnection,
+    user: User,
+    *,
+    remember: bool = False,
+    former: str | None = None,
+) -> tuple[str, int | None]:
+    """A new session token and the cookie's lifetime in seconds (None: until the browser closes).
+
+    A token the browser brought along ends here, so nobody can plant one.
+    """
+    conf = manager.conf
+    lifetime = timedelta(days=conf.REMEMBER_DAYS) if remember else timedelta(hours=conf.SESSION_HOURS)
+    strategy = SessionStrategy(manager.user_db.db, conn, lifetime)
+    if former:
+        await strategy.destroy_token(former, user)
+    token = await strategy.write_token(user)
+    return token, int(lifetime.total_seconds()) if remember else None
+
+
+async def open_api_session(manager: UserManager, conn: HTTPConnection, user: User) -> tuple[Session, timedelta]:
+    """A session row for an API client, and how long its access token counts."""
+    lifetime = timedelta(minutes=manager.conf.ACCESS_MINUTES)
+    strategy = SessionStrategy(manager.user_db.db, conn, lifetime, kind="api")
+    row, _ = await strategy.open(user)
+    return row, lifetime
+
+
+async def log_out(db: AsyncSession, user: Principal) -> None:
+    """End the session that is asking."""
+    row = await db.get(Session, user.session_id)
+    if row is not None:
+        await db.delete(row)
+
+
+async def list_users(
+    db: AsyncSession, *, search: str = "", sort: str = "-created_at", limit: int = 10, offset: int = 0
+) -> Slice[User]:
+    """People, newest first unless sorted otherwise; raises Invalid for an unknown sort."""
+    statement = select(User)
+    if search:
+        statement = statement.where(or_(contains(User.email, search), contains(User.name, search)))
+    return await paginate(db, order_by(statement, sort, SORTS).order_by(col(User.id)), limit=limit, offset=offset)
+
+
+async def get_user(db: AsyncSession, user: Principal, user_id: UUID) -> User:
+    """A person: anybody for staff, oneself for everybody else; raises NotFound."""
+    if not user.is_staff and user.id != user_id:
+        raise NotFound
+    return await get_or_404(db, select(User).where(User.id == user_id))
+
+
+async def update_me(db: AsyncSession, user: Principal, data: MeUpdate) -> User:
+    """Change what was sent and leave the rest."""
+    row = await get_user(db, user, user.id)
+    if "name" in data.model_fields_set:
+        row.name = (data.name or "").strip()
+    await db.flush()
+    return row
+
+
+async def change_password(manager: UserManager, user: Principal, data: PasswordChange) -> None:
+    """Set a new password and sign out everywhere else; raises Invalid when the present one is wrong."""
+    row = await _proven(manager, user, data.current_password.get_secret_value(), "current_password")
+    try:
+        await manager.set_password(row, data.new_password.get_secret_value())
+    except InvalidPasswordException as error:
+        raise Invalid(str(error.reason), field="new_password") from None
+    await sessions.end_others(manager.user_db.db, user.id, keep=user.session_id)
+
+
+async def delete_me(manager: UserManager, user: Principal, data: AccountDelete) -> None:
+    """Delete the account with all that hangs on it; raises Invalid when the password is wrong."""
+    row = await _proven(manager, user, data.password.get_secret_value(), "password")
+    await manager.delete(row)
+
+
+async def _proven(manager: UserManager, user: Principal, password: str, field: str) -> User:
+    row = await get_or_404(manager.user_db.db, select(User).where(User.id == user.id))
+    if not await manager.password_matches(row, password):
+        raise Invalid("This is not your present password.", field=field, code="wrong_password")
+    return row

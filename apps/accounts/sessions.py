@@ -1,0 +1,87 @@
+"""Session rows: the strategy that turns a cookie's token into a person, and back."""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from fastapi_users.authentication.strategy import Strategy
+from fastapi_users.manager import BaseUserManager
+from sqlalchemy import ColumnElement, delete, update
+from sqlmodel import col, select
+from starlette.requests import HTTPConnection
+
+from apps.accounts.models import Session, User
+from project.core import AsyncSession, now
+
+TOUCH_EVERY = timedelta(minutes=1)
+
+
+def hash_token(token: str) -> str:
+    """What is stored of a token: a leaked table opens no session."""
+    return sha256(token.encode()).hexdigest()
+
+
+class SessionStrategy(Strategy[User, UUID]):
+    """fastapi-users' strategy on session rows.
+
+    Args:
+        db: the session of the current unit of work.
+        conn: the connection, for the device and address shown to the person.
+        lifetime: how long a session lasts.
+        kind: "browser" for a cookie, "api" for an access token.
+    """
+
+    def __init__(self, db: AsyncSession, conn: HTTPConnection, lifetime: timedelta, kind: str = "browser") -> None:
+        self.db, self.conn, self.lifetime, self.kind = db, conn, lifetime, kind
+
+    async def open(self, user: User) -> tuple[Session, str]:
+        """A new row, and the 256-bit token that only the client keeps."""
+        token = secrets.token_urlsafe(32)
+        row = Session(
+            token_hash=hash_token(token),
+            user_id=user.id,
+            kind=self.kind,
+            user_agent=self.conn.headers.get("user-agent", "")[:300],
+            address=self.conn.client.host[:64] if self.conn.client else "",
+            expires_at=now() + self.lifetime,
+        )
+        self.db.add(row)
+        await self.db.flush()
+        return row, token
+
+    async def write_token(self, user: User) -> str:
+        return (await self.open(user))[1]
+
+    async def read_token(self, token: str | None, user_manager: BaseUserManager[User, UUID]) -> User | None:
+        found = await find(self.db, by_token(token)) if token else None
+        return found[1] if found else None
+
+    async def destroy_token(self, token: str, user: User) -> None:
+        await self.db.exec(delete(Session).where(by_token(token)))
+
+
+def by_token(token: str) -> ColumnElement[bool]:
+    """The row with this token."""
+    return col(Session.token_hash) == hash_token(token)
+
+
+async def find(db: AsyncSession, which: ColumnElement[bool]) -> tuple[Session, User] | None:
+    """The live session and its active person, or None."""
+    statement = (
+        select(Session, User)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(which, col(Session.expires_at) > now(), col(User.is_active))
+    )
+    row = (await db.exec(statement)).first()
+    return (row[0], row[1]) if row else None
+
+
+async def touch(db: AsyncSession, session_id: UUID) -> None:
+    """Remember that the session was used just now."""
+    await db.exec(update(Session).where(col(Session.id) == session_id).values(last_seen_at=now()))
+
+
+async def end_others(db: AsyncSession, user_id: UUID, keep: UUID) -> None:
+    """Sign the person out everywhere but here."""
+    await db.exec(delete(Session).where(col(Session.user_id) == user_id, col(Session.id) != keep))

@@ -1,0 +1,57 @@
+"""The accounts' part of the test kit: people, and clients that are signed in."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+
+from apps.accounts.identity import cookie_name
+from apps.accounts.manager import HASHER, UserManager
+from apps.accounts.models import User
+from apps.accounts.services import open_browser_session
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of people who exist in tests only
+_HASH = HASHER.hash(PASSWORD)
+SignIn = Callable[..., Awaitable[User]]
+MakeUser = Callable[..., Awaitable[User]]
+
+
+async def add_user(app: FastAPI, email: str = "ann@example.com", **values: Any) -> User:
+    """A person whose password is PASSWORD."""
+    async with app.state.runtime.unit_of_work() as db:
+        user = User(email=email, hashed_password=_HASH, **values)
+        db.add(user)
+    return user
+
+
+async def sign_in_as(client: httpx2.AsyncClient, app: FastAPI, user: User) -> None:
+    """Give the client a session of this person, without the cost of hashing."""
+    conn = HTTPConnection({"type": "http", "headers": [(b"user-agent", b"tests")], "client": ("127.0.0.1", 1)})
+    async with app.state.runtime.unit_of_work() as db:
+        token, _ = await open_browser_session(UserManager(db, app.state.runtime), conn, user)
+    client.cookies.set(cookie_name(app.state.runtime), token, domain=client.base_url.host)
+
+
+@pytest.fixture
+def make_user(app: FastAPI) -> MakeUser:
+    """Add a person: `await make_user("bob@example.com", is_staff=True)`."""
+
+    async def make(email: str = "ann@example.com", **values: Any) -> User:
+        return await add_user(app, email, **values)
+
+    return make
+
+
+@pytest.fixture
+def sign_in(app: FastAPI, client: httpx2.AsyncClient) -> SignIn:
+    """Add a person, or take a ready one, and sign `client` in: `user = await sign_in(is_staff=True)`."""
+
+    async def sign(user: User | str = "ann@example.com", *, into: httpx2.AsyncClient = client, **values: Any) -> User:
+        person = user if isinstance(user, User) else await add_user(app, user, **values)
+        await sign_in_as(into, app, person)
+        return person
+
+    return sign

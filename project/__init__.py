@@ -1,0 +1,1 @@
+"""The project: its settings, its home page, its doors for servers; the framework is in project.core."""

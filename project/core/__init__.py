@@ -1,0 +1,80 @@
+"""Uptempo's framework: the public face. Names load when they are first used, so the terminal starts at once.
+
+conf errors log identity templating signing pool checks   the ground: settings, refusals, logs, who is asking
+db/                 engine, models, queries, migrations
+apps runtime        the plug, and what one process opens
+web/                edge, guard, forms, pages, problems, docs, and their assembly
+admin/              SQLAdmin behind the site's own sign-in
+management/         manage.py's commands
+testing/            the pytest plug-in
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from project.core.admin import ModelAdmin as ModelAdmin
+    from project.core.apps import AppConfig as AppConfig, MenuItem as MenuItem
+    from project.core.checks import Finding as Finding, check as check
+    from project.core.conf import AppSettings as AppSettings, Settings as Settings
+    from project.core.db.engine import on_commit as on_commit
+    from project.core.db.models import Model as Model, Timestamped as Timestamped, now as now
+    from project.core.db.queries import (
+        Slice as Slice,
+        get_or_404 as get_or_404,
+        order_by as order_by,
+        paginate as paginate,
+    )
+    from project.core.db.session import AsyncSession as AsyncSession
+    from project.core.errors import (
+        BadRequest as BadRequest,
+        Conflict as Conflict,
+        DomainError as DomainError,
+        Forbidden as Forbidden,
+        Invalid as Invalid,
+        NotFound as NotFound,
+        TooMany as TooMany,
+        Unavailable as Unavailable,
+    )
+    from project.core.identity import Principal as Principal
+    from project.core.log import get_logger as get_logger
+    from project.core.management import command as command
+    from project.core.runtime import Runtime as Runtime
+    from project.core.web.asgi import create_app as create_app
+    from project.core.web.deps import DB as DB, CurrentRuntime as CurrentRuntime, Limit as Limit, Offset as Offset
+    from project.core.web.forms import Form as Form, Submitted as Submitted
+    from project.core.web.pages import on_invalid as on_invalid, redirect as redirect, render as render
+    from project.core.web.schemas import Page as Page, ReadSchema as ReadSchema
+
+__version__ = "0.1.0"
+
+_FACE = {
+    "admin": "ModelAdmin",
+    "apps": "AppConfig MenuItem",
+    "checks": "Finding check",
+    "conf": "AppSettings Settings",
+    "db.engine": "on_commit",
+    "db.models": "Model Timestamped now",
+    "db.queries": "Slice get_or_404 order_by paginate",
+    "db.session": "AsyncSession",
+    "errors": "BadRequest Conflict DomainError Forbidden Invalid NotFound TooMany Unavailable",
+    "identity": "Principal",
+    "log": "get_logger",
+    "management": "command",
+    "runtime": "Runtime",
+    "web.asgi": "create_app",
+    "web.deps": "CurrentRuntime DB Limit Offset",
+    "web.forms": "Form Submitted",
+    "web.pages": "on_invalid redirect render",
+    "web.schemas": "Page ReadSchema",
+}
+_HOME = {name: module for module, names in _FACE.items() for name in names.split()}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"project.core has no public name {name!r}")
+    value = getattr(import_module(f"project.core.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,132 @@
+"""The admin's site: every view of every app at /admin, in SQLAdmin's clothes."""
+
+import logging
+import types
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI
+from jinja2 import ChoiceLoader, FileSystemLoader
+from sqladmin import Admin, BaseView, ModelView
+from sqladmin.templating import Jinja2Templates
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from project.core.admin.door import Door, Sessions
+from project.core.admin.forms import told
+from project.core.admin.views import ModelAdmin
+from project.core.conf import ROOT
+from project.core.errors import BadRequest, ConfigurationError
+from project.core.runtime import Runtime
+from project.core.templating import CORE_TEMPLATES
+
+
+def mount_admin(app: FastAPI, runtime: Runtime) -> None:
+    """Mount /admin with the views of the installed apps; raises ConfigurationError when two share an address."""
+    site = Site(app, runtime)
+    for each in runtime.registry.apps:
+        for view in each.admin:
+            site.add_view(view)
+
+
+class Site(Admin):
+    """SQLAdmin behind the site's own sign-in, errors and templates."""
+
+    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
+        self.template_folders = [
+            ROOT / "templates",
+            *(each.path / "templates" for each in runtime.registry.apps),
+            CORE_TEMPLATES,
+        ]
+        super().__init__(
+            app,
+            session_maker=Sessions(runtime.database),
+            title=f"{runtime.settings.SITE_NAME} admin",
+            favicon_url="/static/favicon.svg",
+            middlewares=[Middleware(Door, site=app)],
+        )
+        self.admin.state = app.state
+        self.admin.exception_handlers = {HTTPException: _raise}
+        # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
+        logging.getLogger("sqladmin.application").setLevel(logging.CRITICAL)
+
+    def init_templating_engine(self) -> Jinja2Templates:
+        """SQLAdmin's templates; the site's, an app's and the core's `sqladmin/…` come first."""
+        templates = super().init_templating_engine()
+        own = [FileSystemLoader(folder) for folder in self.template_folders]
+        assert templates.env.loader is not None
+        templates.env.loader = ChoiceLoader([*own, templates.env.loader])
+        return templates
+
+    def add_view(self, view: type[ModelView] | type[BaseView]) -> None:
+        """Add a view as a class of this site's own, since SQLAdmin writes the session maker on the class.
+
+        A plain ModelView gets ModelAdmin's manners. Raises ConfigurationError when its address is taken.
+        """
+        plain = view.is_model and not issubclass(view, ModelAdmin)
+        own = types.new_class(view.__name__, (view, ModelAdmin) if plain else (view,))
+        if view.is_model and any(view.identity == other.identity for other in self.views):
+            raise ConfigurationError(
+                f"Two admin views would stand at /admin/{view.identity}: write "
+                f'`{view.__name__}.identity = "…"` under the class.'
+            )
+        before = len(self.admin.router.routes)
+        super().add_view(own)
+        self.admin.router.routes[before:] = map(_actions_by_post, self.admin.router.routes[before:])
+
+    async def login(self, request: Request) -> Response:
+        """The site's own log-in page was in front of this already."""
+        return RedirectResponse(request.url_for("admin:index"), 303)
+
+    async def logout(self, request: Request) -> Response:
+        """Log out where you logged in: on the site."""
+        raise HTTPException(405)
+
+    async def list(self, request: Request) -> Response:
+        """The list; a text in the address is not shown as if the site had said it."""
+        if "error" in request.query_params:
+            return RedirectResponse(request.url.remove_query_params("error"), 303)
+        response: Response = await super().list(request)
+        return response
+
+    async def create(self, request: Request) -> Response:
+        """The form for a new row."""
+        return told(request, await super().create(request))
+
+    async def edit(self, request: Request) -> Response:
+        """The form for a row."""
+        return told(request, await super().edit(request))
+
+    async def delete(self, request: Request) -> Response:
+        """Delete the rows of `?pks=`, all or none; answers where to go next."""
+        pks = [pk for pk in dict.fromkeys(request.query_params.get("pks", "").split(",")) if pk]
+        view = self._find_model_view(request.path_params["identity"])
+        if not pks or not isinstance(view, ModelAdmin):
+            raise BadRequest("Choose what to delete first.")
+        await self._delete(request)
+        await view.delete_all(request, pks)
+        url, before = request.url_for("admin:list", identity=view.identity), URL(request.headers.get("referer", ""))
+        return PlainTextResponse(str(url.replace(query=before.query if before.path == url.path else "")))
+
+
+async def _raise(_: Request, error: Exception) -> Response:
+    raise error
+
+
+def _actions_by_post(route: BaseRoute) -> BaseRoute:
+    if not isinstance(route, Route) or not route.name.startswith("action-"):
+        return route
+    return Route(route.path, _acting(route.endpoint), methods=["POST"], name=route.name)
+
+
+def _acting(action: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def act(request: Request) -> Response:
+        response = await action(request)
+        if response.status_code == 307:  # Starlette's default would repeat the POST where the action leads
+            response.status_code = 303
+        return response
+
+    return act

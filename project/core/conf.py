@@ -1,0 +1,156 @@
+"""Settings: environment first, then `.env`; what is missing or unsafe stops the start with advice."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from project.core.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED_KEYS = {"changethis", "change-this-secret", "changeme", "secret"}
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+
+
+class EnvSettings(BaseSettings):
+    """What project settings and app settings share: where values come from and how refusals read."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", extra="ignore", case_sensitive=True, hide_input_in_errors=True, frozen=True
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings; raises ConfigurationError naming each setting that has to change."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [_advice(cls, detail) for detail in error.errors(include_input=False, include_url=False)]
+            raise ConfigurationError("\n".join(lines)) from None
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each value came from: {name: "set" | "default"}."""
+        return {name: "set" if name in self.model_fields_set else "default" for name in type(self).model_fields}
+
+
+class AppSettings(EnvSettings):
+    """The base of an app's own settings; give it `env_prefix="FETCHER_"` in its model_config."""
+
+
+def _advice(cls: type[EnvSettings], detail: Any) -> str:
+    prefix = cls.model_config.get("env_prefix") or ""
+    name = prefix + ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "missing":
+        return f"{name} is not set: put it in the environment or in .env (.env.example lists every setting)."
+    return f"{name} {detail['msg'].removeprefix('Value error, ')}.".strip()
+
+
+class Settings(EnvSettings):
+    """Every setting the framework reads; a project subclasses it to add its own.
+
+    Names are the same here, in the environment, in `.env` and in the docs.
+    """
+
+    DEBUG: bool = Field(default=False, description="Development mode: open API docs, plain logs, helpful errors.")
+    SECRET_KEY: SecretStr = Field(description="Signs tokens and flash messages; at least 32 random characters.")
+    SECRET_KEY_FALLBACKS: Secrets = Field(default=[], description="Former keys that are still accepted.")
+    SITE_NAME: str = Field(default="Uptempo", description="The name people read.")
+    SITE_URL: str = Field(default="http://127.0.0.1:8000", description="Where people reach the site.")
+    INSTALLED_APPS: Names = Field(default=[], description="Import paths of the apps, in order.")
+    ALLOWED_HOSTS: Names = Field(
+        default=[],
+        description="Host names answered besides SITE_URL's; `.example.com` means its sub-domains too.",
+    )
+    TRUSTED_ORIGINS: Names = Field(default=[], description="Other origins whose pages may post here.")
+    TRUSTED_PROXIES: Names = Field(
+        default=[], description="Addresses or networks whose forwarded headers are believed."
+    )
+    DATABASE_URL: SecretStr = Field(
+        default=SecretStr(""), description="postgresql://… or sqlite:///…; empty means SQLite in DATA_DIR."
+    )
+    DB_POOL_SIZE: int = Field(default=10, ge=1, le=200, description="Database connections kept by one process.")
+    DB_POOL_OVERFLOW: int = Field(default=10, ge=0, le=200, description="More connections at peaks.")
+    DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
+    DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds for one statement; then 503.")
+    DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite, mail files and browser assets live.")
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+    LOG_FORMAT: Literal["auto", "console", "json"] = Field(
+        default="auto", description="json, console, or auto: console in DEBUG."
+    )
+    API_DOCS: bool | None = Field(default=None, description="Serve the API docs; unset means only in DEBUG.")
+    MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
+    MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
+    HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
+    HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
+
+    @field_validator("SECRET_KEY")
+    @classmethod
+    def _strong(cls, key: SecretStr) -> SecretStr:
+        value = key.get_secret_value()
+        if value.lower() in PUBLISHED_KEYS or len(value) < 32 or len(set(value)) < 10:
+            raise ValueError(
+                "is too weak; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
+        return key
+
+    @field_validator("SITE_URL")
+    @classmethod
+    def _origin(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise ValueError("must be scheme and host only, such as https://example.com")
+        return url.rstrip("/")
+
+    @field_validator("DATA_DIR")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path if path.is_absolute() else ROOT / path
+
+    @model_validator(mode="after")
+    def _known_database(self) -> Self:
+        scheme = self.DATABASE_URL.get_secret_value().partition(":")[0].partition("+")[0]
+        if scheme not in ("", "sqlite", "postgres", "postgresql"):
+            raise ValueError("DATABASE_URL must begin with postgresql:// or sqlite:///")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """True when people reach the site by https; decides cookie names and flags, never DEBUG."""
+        return self.SITE_URL.startswith("https://")
+
+    @property
+    def hosts(self) -> list[str]:
+        """The host names this site answers to."""
+        local = ["localhost", "127.0.0.1", "[::1]"] if self.DEBUG else []
+        name = urlsplit(self.SITE_URL).hostname or ""
+        return [f"[{name}]" if ":" in name else name, *self.ALLOWED_HOSTS, *local]
+
+    @property
+    def docs_open(self) -> bool:
+        """True when /api/docs and the schema are served."""
+        return self.DEBUG if self.API_DOCS is None else self.API_DOCS
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL with the async driver; it holds the password, so it is never logged."""
+        url = self.DATABASE_URL.get_secret_value() or f"sqlite:///{self.DATA_DIR / 'db.sqlite3'}"
+        scheme, _, rest = url.partition(":")
+        driver = "sqlite+aiosqlite" if scheme.startswith("sqlite") else "postgresql+asyncpg"
+        return f"{driver}:{rest}"
+
+    @property
+    def keys(self) -> list[str]:
+        """The signing key first, then the fallbacks that are accepted for reading."""
+        return [key.get_secret_value() for key in (self.SECRET_KEY, *self.SECRET_KEY_FALLBACKS)]

@@ -1,0 +1,1 @@
+"""The database floor: engine manners, model bases, queries, migrations."""

@@ -1,0 +1,142 @@
+"""The engine and its manners: nobody above this floor has to think of SQLite or PostgreSQL again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+
+from project.core.conf import Settings
+from project.core.db.session import AsyncSession
+from project.core.log import get_logger
+
+log = get_logger(__name__)
+_current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
+
+
+class Database:
+    """One process's way to the database: sessions come from `unit_of_work` only.
+
+    SQLite has one writer connection per process, so writers queue fairly in memory and not in SQLite's
+    polling lock; readers have connections of their own that cannot write.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = make_url(settings.database_url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._settings = settings
+        writer = self._sqlite(write=True) if self.is_sqlite else self._postgresql()
+        reader = self._sqlite(write=False) if self.is_sqlite else writer.execution_options(postgresql_readonly=True)
+        self.engine, self.reader = writer, reader
+        self.sessions = {True: self.make_sessions(writer), False: self.make_sessions(reader)}
+
+    @staticmethod
+    def make_sessions(bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
+        """Sessions on an engine, or all on one connection as the test kit wants them."""
+        return async_sessionmaker(bind, class_=AsyncSession, expire_on_commit=False, **options)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()
+        await self.reader.dispose()
+
+    @asynccontextmanager
+    async def unit_of_work(self, *, write: bool = True) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed at the end, rolled back when anything is raised.
+
+        The session takes no connection before its first statement. Functions given to `on_commit` run after
+        the commit. Raises RuntimeError inside another unit that has begun, since the two could wait for each
+        other for ever: nested work is `db.begin_nested()`.
+        """
+        task, outer = asyncio.current_task(), _current.get()
+        if outer is not None and outer[1] is task and outer[0].in_transaction():
+            raise RuntimeError("a unit of work has begun already: pass its session on, or use db.begin_nested()")
+        async with self.sessions[write]() as session:
+            session.info["read_only"] = not write
+            token = _current.set((session, task))
+            try:
+                yield session
+                await session.commit()
+            finally:
+                _current.reset(token)
+            callbacks = session.info.pop("on_commit", [])
+        for callback in callbacks:
+            try:
+                await callback()
+            except Exception:
+                log.exception("on_commit failed", callback=getattr(callback, "__qualname__", repr(callback)))
+
+    def _sqlite(self, *, write: bool) -> AsyncEngine:
+        if not self.url.database or self.url.database == ":memory:":
+            raise ValueError("SQLite needs a file: several connections cannot share one in memory.")
+        Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            self.url,
+            hide_parameters=True,
+            pool_size=1 if write else 5,
+            max_overflow=0 if write else 5,
+            pool_timeout=self._settings.DB_POOL_TIMEOUT,
+        )
+        pragmas = {
+            "journal_mode": "WAL",
+            "synchronous": "NORMAL",
+            "busy_timeout": int(self._settings.DB_POOL_TIMEOUT * 1000),
+            "foreign_keys": "ON",
+            "query_only": "OFF" if write else "ON",
+        }
+        sqlite_manners(engine, pragmas, begin="IMMEDIATE" if write else "DEFERRED")
+        return engine
+
+    def _postgresql(self) -> AsyncEngine:
+        settings = self._settings
+        timeout = settings.DB_STATEMENT_TIMEOUT
+        return create_async_engine(
+            self.url,
+            hide_parameters=True,
+            pool_size=settings.DB_POOL_SIZE,
+            max_overflow=settings.DB_POOL_OVERFLOW,
+            pool_timeout=settings.DB_POOL_TIMEOUT,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": settings.DB_POOL_TIMEOUT,
+                "command_timeout": timeout + 1,
+                "server_settings": {
+                    "application_name": "uptempo",
+                    "statement_timeout": str(int(timeout * 1000)),
+                    "idle_in_transaction_session_timeout": str(int((timeout + 5) * 1000)),
+                },
+            },
+        )
+
+
+def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) -> None:
+    """Set the pragmas on each new connection and begin transactions ourselves.
+
+    Python's driver begins late and never for reads; left to it, savepoints break and concurrent
+    read-modify-writes lose updates without an error.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(dbapi: Any, _: Any) -> None:
+        dbapi.isolation_level = None
+        cursor = dbapi.cursor()
+        for name, value in pragmas.items():
+            cursor.execute(f"PRAGMA {name}={value}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(f"BEGIN {begin}")
+
+
+def on_commit(db: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+    """Run `callback` once after the unit of work that `db` belongs to has committed; never after a rollback.
+
+    What it raises is logged and changes nothing: the data is saved already.
+    """
+    db.info.setdefault("on_commit", []).append(callback)

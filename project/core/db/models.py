@@ -1,0 +1,56 @@
+"""Bases for tables: time-ordered ids, timestamps, names that follow from the app and the class."""
+
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.orm import declared_attr
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = SQLModel.metadata
+
+
+def uuid7() -> UUID:
+    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then random; it sorts by time of birth."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def app_label(module: str) -> str:
+    """The app a models module belongs to: `apps.blog.models` → `blog`."""
+    parts = module.split(".")
+    return parts[parts.index("models") - 1] if "models" in parts[1:] else parts[-1]
+
+
+class Model(SQLModel):
+    """The base of every table: a UUIDv7 `id`, and the table name `<app>_<class>`."""
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805
+        name: str = cls.__name__
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        return f"{app_label(cls.__module__)}_{snake}"
+
+
+class Timestamped(SQLModel):
+    """Adds `created_at` and `updated_at`, aware, in UTC."""
+
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now, sa_column_kwargs={"onupdate": now})

@@ -1,0 +1,41 @@
+"""The session handlers and services get: SQLModel's, with SQLAlchemy's own `execute` left as it is."""
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
+from sqlalchemy.orm import ORMExecuteState, Session as SQLAlchemySession
+from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
+from sqlmodel.orm.session import Session as SQLModelSession
+
+REFUSED = "a read-only unit of work cannot write; answer POST, PUT, PATCH or DELETE for that"
+
+
+class ReadOnlyUnit(RuntimeError):
+    """A GET or HEAD request, or another read-only unit of work, tried to write."""
+
+
+class _Session(SQLModelSession):
+    """SQLModel warns about `execute`; code pasted from any SQLAlchemy tutorial uses it."""
+
+    execute = SQLAlchemySession.execute
+
+
+class AsyncSession(SQLModelAsyncSession):
+    """`await db.exec(select(Post))` for rows of a model; `await db.execute(...)` as SQLAlchemy documents it."""
+
+    sync_session_class = _Session
+    execute = SQLAlchemyAsyncSession.execute
+
+
+@event.listens_for(_Session, "before_flush")
+def _refuse_dirty(session: _Session, *_: Any) -> None:
+    if session.info.get("read_only") and (session.new or session.dirty or session.deleted):
+        raise ReadOnlyUnit(REFUSED)
+
+
+@event.listens_for(_Session, "do_orm_execute")
+def _refuse_dml(state: ORMExecuteState) -> None:
+    writes = state.is_insert or state.is_update or state.is_delete
+    if writes and state.session.info.get("read_only"):
+        raise ReadOnlyUnit(REFUSED)

@@ -1,0 +1,44 @@
+"""Who is asking: what the one authenticating app says of a connection, kept as plain data."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+
+if TYPE_CHECKING:
+    from project.core.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person who is signed in. Plain data: it outlives every database session.
+
+    Services take it as their second argument: `create_post(db, user, data)`.
+    """
+
+    id: UUID
+    email: str
+    name: str
+    session_id: UUID
+    is_staff: bool = False
+    is_superuser: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name people read."""
+        return self.name or self.email
+
+
+Authenticate = Callable[["Runtime", HTTPConnection], Awaitable[Principal | None]]
+
+
+async def principal(conn: HTTPConnection) -> Principal | None:
+    """Who is asking, or None. Asked once per connection; the answer is kept on its state."""
+    if not hasattr(conn.state, "principal"):
+        runtime: Runtime = conn.app.state.runtime
+        authenticate = runtime.registry.authenticate
+        conn.state.principal = await authenticate(runtime, conn) if authenticate else None
+    found: Principal | None = conn.state.principal
+    return found

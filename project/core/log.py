@@ -1,0 +1,132 @@
+"""Logs: one line per event, with the request id, secrets masked, written off the event loop."""
+
+import logging
+import logging.config
+import re
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
+from typing import Any
+
+import structlog
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+MASK = "********"
+SECRET_NAME = re.compile(
+    r"password|passwd|secret|token|cookie|authorization|api_?key|credential|session_?key|dsn", re.I
+)
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
+_PAIR = re.compile(
+    r"(?i)\b([\w-]*(?:password|passwd|secret|token|cookie|authorization|api_?key)[\w-]*"
+    r"[\"']?\s*[=:]\s*[\"']?)"
+    r"(?:(?:bearer|basic)\s+)?[^\s\"'&,;]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+
+
+def redact(text: str) -> str:
+    """Mask passwords in URLs, `name=value` pairs with a secret's name, and bearer credentials."""
+    text = _URL_PASSWORD.sub(rf"\1{MASK}", text)
+    text = _PAIR.sub(rf"\1{MASK}", text)
+    return _BEARER.sub(rf"\1 {MASK}", text)
+
+
+def _masked(name: str, value: Any) -> Any:
+    if SECRET_NAME.search(name) and value not in (None, "", True, False):
+        return MASK
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(name, inner) for inner in value]
+    return value
+
+
+def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: _masked(key, value) for key, value in event.items() if not key.startswith("_")} | {
+        key: value for key, value in event.items() if key.startswith("_")
+    }
+
+
+def _with_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if current := request_id.get():
+        event.setdefault("request_id", current)
+    return event
+
+
+class DroppingQueueHandler(QueueHandler):
+    """Hands records to the writer thread; when a blocked output fills the queue, lines drop, counted."""
+
+    dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except Full:
+            self.dropped += 1
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        if current := request_id.get():
+            record.request_id = current
+        return record
+
+
+def _from_record(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record: logging.LogRecord = event["_record"]
+    if current := getattr(record, "request_id", ""):
+        event.setdefault("request_id", current)
+    return event
+
+
+def configure(level: str, *, json: bool) -> QueueListener:
+    """Send all logs, the standard library's too, through one formatter; returns the writer to stop()."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            _with_request_id,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    render: Any = (
+        structlog.processors.JSONRenderer(default=str)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=32)
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, _from_record, structlog.processors.format_exc_info],
+        processors=[_redacted, structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    )
+    output = logging.StreamHandler()
+    output.setFormatter(formatter)
+    queue: Queue[logging.LogRecord] = Queue(maxsize=10_000)
+    listener = QueueListener(queue, output)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if isinstance(old, DroppingQueueHandler):
+            root.removeHandler(old)
+    root.addHandler(DroppingQueueHandler(queue))
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = name != "uvicorn.access"
+    listener.start()
+    return listener
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger that takes an event and named values: `log.info("sent", count=3)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger

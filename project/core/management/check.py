@@ -1,0 +1,27 @@
+"""Look for misconfigurations and print what to do about each."""
+
+import click
+
+from project.core.checks import Finding, run_checks
+from project.core.management import command
+from project.core.runtime import Runtime
+from project.core.site_checks import CORE_CHECKS
+
+
+@command()
+@click.option("--deploy", is_flag=True, help="Check for production as well.")
+@click.option("--fail-level", type=click.Choice(["warning", "error"]), default="error", help="Least level that fails.")
+def check(runtime: Runtime, deploy: bool, fail_level: str) -> None:
+    """Look for mistakes in settings and apps."""
+    checks = [*CORE_CHECKS, *(one for app in runtime.registry.apps for one in app.checks)]
+    findings = run_checks(runtime, checks, deploy=deploy)
+    for finding in findings:
+        click.echo(_line(finding), err=True)
+    count = len(findings)
+    click.echo("No issues found." if not count else f"{count} issue{'s' * (count > 1)} found.")
+    if any(finding.level == "error" or fail_level == "warning" for finding in findings):
+        raise SystemExit(1)
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.level.upper()} {finding.id}: {finding.message}\n    {finding.hint}"

@@ -1,0 +1,34 @@
+"""Everything a change has to pass, in one command."""
+
+import subprocess
+import sys
+import time
+
+import click
+
+from project.core.conf import ROOT
+
+STEPS = [
+    ("Style", ["-m", "ruff", "check", "."]),
+    ("Format", ["-m", "ruff", "format", "--check", "."]),
+    ("Types", ["-m", "mypy"]),
+    ("Settings", ["manage.py", "check"]),
+    ("Migrations", ["manage.py", "makemigrations", "--check"]),
+    ("Tests", ["-m", "coverage", "run", "-m", "pytest"]),
+    ("Coverage", ["-m", "coverage", "report"]),
+]
+
+
+@click.command()
+def ci() -> None:
+    """Run style, types, checks and tests, as the CI does."""
+    failed = []
+    for title, step in STEPS:
+        click.secho(f"\n{title}", bold=True)
+        started = time.monotonic()
+        if subprocess.run([sys.executable, *step], cwd=ROOT, check=False).returncode:
+            failed.append(title)
+        click.echo(f"({time.monotonic() - started:.0f} s)")
+    if failed:
+        raise click.ClickException(f"Failed: {', '.join(failed)}.")
+    click.secho("\nAll good.", bold=True)

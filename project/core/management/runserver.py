@@ -1,0 +1,101 @@
+"""The development server: migrates an empty SQLite, says where everything is, reloads as you edit."""
+
+import socket
+import sqlite3
+from pathlib import Path
+
+import click
+
+from project.core.conf import ROOT, Settings
+from project.core.management import CommandError, Site
+
+GRACE_SECONDS = 2
+
+
+@click.command()
+@click.argument("address", default="127.0.0.1:8000", metavar="[[ADDR:]PORT]")
+@click.option("--noreload", is_flag=True, help="Do not restart when a file changes.")
+@click.pass_obj
+def runserver(site: Site, address: str, noreload: bool) -> None:
+    """Serve the site on this machine and reload as you edit."""
+    host, port = _parse(address)
+    settings = site.settings
+    _refuse_taken(host, port)
+    if _is_empty_sqlite(settings):
+        import asyncio
+
+        from project.core.db.migrations import migrate_database
+
+        click.echo("The database is empty: creating its tables.")
+        asyncio.run(migrate_database(settings.database_url))
+    click.echo(_banner(settings, host, port, reload=not noreload))
+    _serve(host, port, reload=not noreload)
+
+
+def _parse(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise CommandError(f"{address!r} is not an address: write 8000 or 127.0.0.1:8000.", 2)
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            advice = f"try another port: python3 manage.py runserver {port + 1}"
+            raise CommandError(f"{host}:{port} cannot be used ({error.strerror}); {advice}") from None
+
+
+def _is_empty_sqlite(settings: Settings) -> bool:
+    scheme, _, path = settings.database_url.partition(":///")
+    if not scheme.startswith("sqlite"):
+        return False
+    if not Path(path).exists():
+        return True
+    connection = sqlite3.connect(path)
+    try:
+        count: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise CommandError(f"{path} is not a SQLite database ({error}); move it away or fix DATABASE_URL.") from None
+    finally:
+        connection.close()
+    return count == 0
+
+
+def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [("Site", f"{base}/"), ("Admin", f"{base}/admin/")]
+    if settings.docs_open:
+        lines.append(("API docs", f"{base}/api/docs"))
+    reloading = "Reloads as you edit; " if reload else ""
+    return "\n".join(
+        [
+            f"\n{settings.SITE_NAME} is starting.\n",
+            *(f"  {title:<9} {url}" for title, url in lines),
+            "\n  Next: python3 manage.py createsuperuser   (an account for the admin)",
+            f"        {reloading}Ctrl-C stops.\n",
+        ]
+    )
+
+
+def _serve(host: str, port: int, *, reload: bool) -> None:
+    import uvicorn
+
+    folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
+    uvicorn.run(
+        "project.asgi:app",
+        host=host,
+        port=port,
+        reload=reload,
+        reload_dirs=folders if reload else None,
+        ws="websockets-sansio",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )

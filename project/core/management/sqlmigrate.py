@@ -1,0 +1,22 @@
+"""Show the SQL of one revision."""
+
+import asyncio
+
+import click
+
+from project.core.management import CommandError, command
+from project.core.runtime import Runtime
+
+
+@command(group="database")
+@click.argument("revision")
+@click.option("--backwards", is_flag=True, help="Show the SQL that unapplies it.")
+def sqlmigrate(runtime: Runtime, revision: str, backwards: bool) -> None:
+    """Show the SQL of REVISION for the site's kind of database; nothing is run there."""
+    from project.core.db.migrations import MigrationError, statements
+
+    try:
+        for line in asyncio.run(statements(runtime.database.url, revision, backwards=backwards)):
+            click.echo(line)
+    except MigrationError as error:
+        raise CommandError(str(error), error.code) from error

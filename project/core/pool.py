@@ -1,0 +1,51 @@
+"""Bounded threads for blocking work, so that the event loop never waits for it."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from project.core.errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ThreadPool:
+    """A few threads and a bounded queue before them; over the bound it refuses instead of piling up.
+
+    Args:
+        name: shown in thread names.
+        workers: how many threads.
+        queue: how many calls may wait or run; one more raises Unavailable.
+    """
+
+    def __init__(self, name: str, workers: int, queue: int) -> None:
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._room = queue
+        self._waiting = 0
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call in a thread and await its result.
+
+        A caller that is cancelled leaves; its place is free again when the thread has finished.
+        """
+        if self._waiting >= self._room:
+            raise Unavailable(retry_after=1)
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        future = self._executor.submit(functools.partial(call, *args, **kwargs))
+        future.add_done_callback(lambda _: self._leave(loop))
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._free)
+
+    def _free(self) -> None:
+        self._waiting -= 1
+
+    def close(self) -> None:
+        """Refuse new calls and forget the waiting ones."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,54 @@
+"""Runtime: builds what a process needs, opens it once, closes it in order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self, TypeVar
+
+from project.core.apps import Registry
+from project.core.conf import AppSettings, Settings
+from project.core.db.engine import Database
+from project.core.db.session import AsyncSession
+from project.core.errors import ConfigurationError
+from project.core.pool import ThreadPool
+
+C = TypeVar("C", bound=AppSettings)
+
+
+class Runtime:
+    """Registry, database and worker threads of one process. `async with runtime:` opens and closes them.
+
+    The web app enters it in its lifespan, a command around its body; nothing else opens a resource.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = Registry(settings.INSTALLED_APPS)
+        self.database = Database(settings)
+        self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
+        self._conf = {app.settings: app.settings.load() for app in self.registry.apps if app.settings}
+
+    def conf(self, cls: type[C]) -> C:
+        """An app's own settings; raises ConfigurationError when no installed app declares this class."""
+        found = self._conf.get(cls)
+        if not isinstance(found, cls):
+            raise ConfigurationError(f"No installed app has settings={cls.__name__} in its app.py.")
+        return found
+
+    @asynccontextmanager
+    async def unit_of_work(self, *, write: bool = True) -> AsyncIterator[AsyncSession]:
+        """One transaction, committed at the end; see Database.unit_of_work."""
+        async with self.database.unit_of_work(write=write) as db:
+            yield db
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            stack.callback(self.hashing.close)
+            for app in self.registry.apps:
+                if app.lifespan:
+                    await stack.enter_async_context(app.lifespan(self))
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()

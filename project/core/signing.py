@@ -1,0 +1,68 @@
+"""Signed tokens: one algorithm, one key per purpose, every claim required."""
+
+import hmac
+import secrets
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import jwt
+
+ALGORITHM = "HS256"
+REQUIRED = ["exp", "iat", "sub", "aud", "jti", "typ"]
+CLOCK_SKEW = 60  # seconds by which another machine's clock may be ahead; expiry gets no such grace
+
+
+class BadToken(Exception):
+    """A token that is forged, expired, incomplete or made for another purpose."""
+
+
+class Signer:
+    """Signs and reads short tokens (RFC 7519) with keys derived from SECRET_KEY and its fallbacks.
+
+    Args:
+        keys: the signing key first, then former keys that are accepted for reading.
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        self._keys = keys
+
+    def key(self, purpose: str) -> str:
+        """The key of one purpose, hexadecimal; a leaked one tells nothing about the others."""
+        return self._derived(self._keys[0], purpose)
+
+    @staticmethod
+    def _derived(key: str, purpose: str) -> str:
+        return hmac.new(key.encode(), f"uptempo/{purpose}".encode(), sha256).hexdigest()
+
+    def sign(self, purpose: str, subject: str, seconds: int, **claims: Any) -> str:
+        """A token about `subject` that counts for `seconds` and for this purpose only."""
+        issued = datetime.now(UTC)
+        payload = {
+            **claims,
+            "sub": subject,
+            "aud": purpose,
+            "typ": purpose,
+            "iat": issued,
+            "exp": issued + timedelta(seconds=seconds),
+            "jti": secrets.token_urlsafe(12),
+        }
+        return jwt.encode(payload, self.key(purpose), algorithm=ALGORITHM)
+
+    def read(self, purpose: str, token: str) -> dict[str, Any]:
+        """The claims of a good token; raises BadToken for any other."""
+        for key in self._keys:
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    self._derived(key, purpose),
+                    algorithms=[ALGORITHM],
+                    audience=purpose,
+                    options={"require": REQUIRED, "strict_aud": True, "verify_iat": False},
+                )
+                issued = float(claims["iat"])
+            except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+                continue
+            if claims["typ"] == purpose and issued <= datetime.now(UTC).timestamp() + CLOCK_SKEW:
+                return claims
+        raise BadToken

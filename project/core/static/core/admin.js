@@ -1,0 +1,35 @@
+// Custom actions run by POST: SQLAdmin's own links would ask by GET, which another site's page could do as well.
+(() => {
+  "use strict";
+
+  function actionOf(element) {
+    const address = element.dataset.url || element.getAttribute("href") || "";
+    const url = new URL(address, location.href);
+    return /\/action\/[a-z0-9-]+$/.test(url.pathname) && url.origin === location.origin ? url : null;
+  }
+
+  function selected() {
+    return [...document.querySelectorAll(".select-box:checked")].map((box) => box.parentElement.querySelector("input[type=hidden]").value);
+  }
+
+  function post(url) {
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = url;
+    document.body.append(form);
+    form.submit();
+  }
+
+  document.addEventListener("click", (event) => {
+    const element = event.target.closest("a, button");
+    if (!element) return;
+    // SQLAdmin appends the chosen rows to this address each time the dialog opens.
+    if (element.id === "action-delete") jQuery(element).data("url", element.getAttribute("data-url"));
+    const url = actionOf(element);
+    if (!url) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (element.dataset.url) url.searchParams.set("pks", selected().join(","));
+    post(url);
+  }, true);
+})();

@@ -1,0 +1,10 @@
+"""The test kit, a pytest plug-in. Async tests just run; with a database, on SQLite and PostgreSQL.
+
+client          an HTTP client on the app: same event loop, lifespan run, no network
+db              a session in the same transaction as the app's; everything is rolled back, commits too
+app, runtime    the site under test
+live_client     the same on a database of its own, where commits are real: for races and commit failures
+new_client      makes a client (without cookies) for an app
+postgresql_url  a server on which throw-away databases may be made
+`--backend sqlite` runs one kind only; a missing server is an error, never a silent skip.
+"""

@@ -1,0 +1,181 @@
+"""The fixtures; their list is in this package's docstring."""
+
+import importlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from project.core.conf import Settings
+from project.core.db.session import AsyncSession
+from project.core.runtime import Runtime
+from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
+from project.core.web.asgi import create_app
+from project.core.web.limits import Limiter
+
+BACKENDS = ["sqlite", "postgresql"]
+USED: dict[str, str] = {}
+Databases = SQLiteFiles | PostgresDatabases
+NewClient = Callable[[FastAPI], httpx2.AsyncClient]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backend", choices=BACKENDS, action="append", help="run on this database only")
+    parser.addini(
+        "uptempo_settings",
+        "the project's settings class, as module:name",
+        default="project.settings:Settings",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from project.core.testing import loop
+
+    config.pluginmanager.register(loop)  # after anyio's own plug-in, so that its fixture gives way
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--backend") or BACKENDS
+        metafunc.parametrize("backend", chosen, indirect=True, scope="session")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if USED:
+        terminalreporter.write_line(f"Databases used: {', '.join(sorted(USED.values()))}.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    USED.update(getattr(node, "workeroutput", {}).get("databases", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["databases"] = dict(USED)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> str:
+    """A server on which throw-away databases may be made."""
+    url, origin = postgresql_server()
+    USED.setdefault("origin", f"server from {origin}")
+    return url
+
+
+@pytest.fixture(scope="session")
+async def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
+    """The kind of database, once for each: its migrated template can be copied."""
+    databases: Databases
+    if request.param == "sqlite":
+        databases = SQLiteFiles(tmp_path_factory.mktemp("sqlite"))
+    else:
+        databases = PostgresDatabases(request.getfixturevalue("postgresql_url"))
+    USED[request.param] = await databases.open()
+    yield databases
+    await databases.close()
+
+
+@pytest.fixture(scope="session")
+def settings_class(pytestconfig: pytest.Config) -> type[Settings]:
+    """The project's settings class."""
+    module, _, name = str(pytestconfig.getini("uptempo_settings")).partition(":")
+    found: type[Settings] = getattr(importlib.import_module(module), name)
+    return found
+
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="session")
+def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempPathFactory) -> MakeSettings:
+    """Settings as in production, untouched by .env, with what a test wants changed."""
+    data = tmp_path_factory.mktemp("data")
+
+    def make(**values: object) -> Settings:
+        usual = {
+            "SECRET_KEY": secrets.token_urlsafe(40),
+            "DATA_DIR": data,
+            "API_DOCS": True,
+            "LOG_LEVEL": "WARNING",
+        }
+        construct: Callable[..., Settings] = settings_class
+        return construct(_env_file=None, **(usual | values))
+
+    return make
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with its lifespan run."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def shared_app(backend: Databases, make_settings: MakeSettings) -> AsyncIterator[FastAPI]:
+    """One app for all tests on this kind of database."""
+    async with backend.copy() as url, running(make_settings(DATABASE_URL=url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def app(shared_app: FastAPI) -> AsyncIterator[FastAPI]:
+    """The app, inside a transaction that is rolled back; limits and overrides are reset."""
+    shared_app.state.limiter = Limiter()
+    async with rolled_back(shared_app.state.runtime.database):
+        yield shared_app
+    shared_app.dependency_overrides.clear()
+
+
+@pytest.fixture
+def runtime(app: FastAPI) -> Runtime:
+    """The app's runtime."""
+    found: Runtime = app.state.runtime
+    return found
+
+
+@pytest.fixture
+async def db(runtime: Runtime) -> AsyncIterator[AsyncSession]:
+    """A session beside the app's: what it flushes, the app sees."""
+    async with runtime.database.sessions[True]() as session:
+        yield session
+
+
+@pytest.fixture
+async def new_client() -> AsyncIterator[NewClient]:
+    """Make clients that are closed at the end."""
+    async with AsyncExitStack() as stack:
+        made: list[httpx2.AsyncClient] = []
+
+        def make(app: FastAPI) -> httpx2.AsyncClient:
+            transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+            client = httpx2.AsyncClient(transport=transport, base_url=app.state.runtime.settings.SITE_URL)
+            made.append(client)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
+    """A client on the app; nobody is signed in."""
+    return new_client(app)
+
+
+@pytest.fixture
+async def live_app(backend: Databases, make_settings: MakeSettings) -> AsyncIterator[FastAPI]:
+    """An app on a database of its own, where commits are real."""
+    async with backend.copy() as url, running(make_settings(DATABASE_URL=url)) as app:
+        yield app
+
+
+@pytest.fixture
+def live_client(live_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
+    """A client on the live app."""
+    return new_client(live_app)

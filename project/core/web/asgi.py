@@ -1,0 +1,106 @@
+"""The assembly of the web app, top to bottom: layers, refusals, doors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from jinja2 import Environment
+from starlette.middleware import Middleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from project.core import log, templating
+from project.core.admin import mount_admin
+from project.core.conf import ROOT, Settings
+from project.core.identity import principal
+from project.core.runtime import Runtime
+from project.core.signing import Signer
+from project.core.web import docs, health, problems, static
+from project.core.web.edge import Edge
+from project.core.web.forms import forms_last
+from project.core.web.guard import Guard
+from project.core.web.limits import Limiter
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The site as one ASGI app; nothing is opened before its lifespan starts."""
+    runtime = Runtime(settings)
+    app = FastAPI(
+        title=settings.SITE_NAME,
+        openapi_url="/api/openapi.json" if settings.docs_open else None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        max_body_size=settings.MAX_BODY_SIZE,
+        middleware=[
+            *([Middleware(ProxyHeadersMiddleware, settings.TRUSTED_PROXIES)] if settings.TRUSTED_PROXIES else []),
+            Middleware(Edge, settings),
+            Middleware(Guard, settings),
+        ],
+    )
+    app.state.runtime = runtime
+    app.state.signer = Signer(settings.keys)
+    app.state.limiter = Limiter()
+    app.state.templates = _templates(app, runtime)
+    problems.install(app)
+    app.include_router(health.router)
+    if settings.docs_open:
+        app.include_router(docs.router)
+        docs.declare_problems(app)
+    _mount_apps(app, runtime)
+    _mount_static(app, runtime)
+    mount_admin(app, runtime)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.runtime.settings
+    as_json = settings.LOG_FORMAT == "json" or (settings.LOG_FORMAT == "auto" and not settings.DEBUG)
+    writer = log.configure(settings.LOG_LEVEL, json=as_json)
+    try:
+        async with app.state.runtime:
+            yield
+    finally:
+        writer.stop()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return "_".join([*(str(tag) for tag in route.tags[:1]), route.name])
+
+
+def _mount_apps(app: FastAPI, runtime: Runtime) -> None:
+    for each in runtime.registry.apps:
+        if each.api:
+            app.include_router(each.api, prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
+        if each.pages:
+            forms_last(each.pages)
+            app.include_router(
+                each.pages,
+                prefix=each.pages_prefix,
+                include_in_schema=False,
+                dependencies=[Depends(principal)],
+            )
+        if each.websockets:
+            app.include_router(each.websockets, prefix=each.pages_prefix)
+
+
+def _mount_static(app: FastAPI, runtime: Runtime) -> None:
+    app.mount("/static/vendor", static.Folders([static.vendor_folder(runtime)]), name="vendor")
+    app.mount("/static/swagger", static.Folders([static.swagger_folder()]), name="swagger")
+    app.mount("/static", static.Folders(static.site_folders(runtime)), name="static")
+
+
+def _templates(app: FastAPI, runtime: Runtime) -> Environment:
+    settings = runtime.settings
+    return templating.environment(
+        ROOT / "templates",
+        [each.path for each in runtime.registry.apps],
+        url=lambda name, **params: str(app.url_path_for(name, **params)),
+        static=lambda path: f"/static/{path}",
+        site_name=settings.SITE_NAME,
+        debug=settings.DEBUG,
+        api_docs=settings.docs_open,
+        assets=(static.vendor_folder(runtime) / "htmx.min.js").is_file(),
+    )

@@ -1,0 +1,44 @@
+"""What handlers ask for by type: the database session, the runtime, the limiter."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+
+from project.core.db.session import AsyncSession
+from project.core.runtime import Runtime
+from project.core.web.limits import Limiter
+
+READING = {"GET", "HEAD", "OPTIONS"}
+
+
+def current_runtime(conn: HTTPConnection) -> Runtime:
+    """The runtime of this process."""
+    runtime: Runtime = conn.app.state.runtime
+    return runtime
+
+
+def current_limiter(conn: HTTPConnection) -> Limiter:
+    """The rate limiter of this process."""
+    limiter: Limiter = conn.app.state.limiter
+    return limiter
+
+
+async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
+    """The request's unit of work: read-only for GET and HEAD, committed before the answer leaves."""
+    write = conn.scope.get("method") not in READING
+    async with current_runtime(conn).unit_of_work(write=write) as db:
+        yield db
+
+
+CurrentRuntime = Annotated[Runtime, Depends(current_runtime)]
+CurrentLimiter = Annotated[Limiter, Depends(current_limiter)]
+
+# FastAPI's default scope would close the session after the answer has left, so that a failing commit
+# would follow a 200. Keep "function".
+DB = Annotated[AsyncSession, Depends(session, scope="function")]
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many items to pass over.")]
+PageNumber = Annotated[int, Query(ge=1, le=100_000, alias="page", description="The page of the list, from 1.")]

@@ -1,0 +1,98 @@
+"""The outermost layer: request id, access log, the last resort for errors, security headers."""
+
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from project.core.conf import Settings
+from project.core.log import get_logger, request_id
+from project.core.web.problems import Refusal, answer
+
+log = get_logger("project.request")
+GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class Edge:
+    """Gives each request an id, logs it once without its query, and answers what nobody else caught."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.headers = SecurityHeaders(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = current
+        token = request_id.set(current)
+        status, started = 0, time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                headers["X-Request-ID"] = current
+                self.headers.add(headers, scope["path"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
+            if scope["type"] == "websocket" or status:
+                raise
+            response = await answer(Request(scope, receive), Refusal.unexpected())
+            await response(scope, receive, send_with_headers)
+        finally:
+            if scope["type"] == "http":
+                elapsed = round((time.perf_counter() - started) * 1000, 1)
+                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+            request_id.reset(token)
+
+
+class SecurityHeaders:
+    """The headers of every answer: scripts from this site only, inline styles where a library needs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        base = {
+            "default-src": "'self'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self' data:",
+            "object-src": "'none'",
+            "base-uri": "'none'",
+            "frame-ancestors": "'none'",
+            "form-action": "'self'",
+        }
+        self.strict = _policy(base)
+        self.with_styles = _policy(base | {"style-src": "'self' 'unsafe-inline'"})
+        self.fixed = {
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        }
+        if settings.secure:
+            self.fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    def add(self, headers: MutableHeaders, path: str) -> None:
+        """Add what the handler has not set itself."""
+        relaxed = path.startswith("/admin") or path == "/api/docs"
+        headers.setdefault("Content-Security-Policy", self.with_styles if relaxed else self.strict)
+        for name, value in self.fixed.items():
+            headers.setdefault(name, value)
+        if "cache-control" not in headers:
+            headers["Cache-Control"] = "private, no-cache" if not path.startswith("/admin") else "no-store"
+            headers.add_vary_header("Cookie")
+
+
+def _policy(directives: dict[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in directives.items())

@@ -1,0 +1,43 @@
+"""Rate limits: a moving window per action and key, shared by all doors to the action."""
+
+import ipaddress
+import time
+
+from limits import parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.requests import HTTPConnection
+
+from project.core.errors import TooMany
+
+
+class Limiter:
+    """Counts tries in this process. A good try does not wash the bad ones off."""
+
+    def __init__(self) -> None:
+        self._window = MovingWindowRateLimiter(MemoryStorage())
+
+    async def hit(self, action: str, key: str, rate: str) -> None:
+        """Count one try of `action` for `key`; raises TooMany with the seconds to wait.
+
+        Args:
+            rate: such as "10/minute" or "5 per 5 minutes".
+        """
+        item = parse(rate)
+        if not await self._window.hit(item, action, key):
+            stats = await self._window.get_window_stats(item, action, key)
+            raise TooMany(retry_after=max(1.0, stats.reset_time - time.time()))
+
+
+def client_address(conn: HTTPConnection) -> str:
+    """The peer's address as a key for limits; IPv6 counts by /64, the part a subscriber is given."""
+    host = conn.client.host if conn.client else "unknown"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host

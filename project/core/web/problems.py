@@ -1,0 +1,238 @@
+"""The one place where a refusal becomes words: a problem document, a page, or a closed socket."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, WebSocketException
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError as PoolTimeout,
+)
+from sqlalchemy.orm.exc import StaleDataError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.websockets import WebSocket
+
+from project.core.errors import DomainError, FieldError, Stale, Unavailable
+from project.core.log import get_logger
+from project.core.web.validation import field_errors
+
+log = get_logger(__name__)
+WAIT_SECONDS = 2
+
+
+class FieldProblem(BaseModel):
+    """One broken rule of a request."""
+
+    field: str = Field(description="The field's name, or empty for the whole request.")
+    code: str = Field(description="A stable word for programs.")
+    message: str = Field(description="What people read.")
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457), the one shape of every refusal under /api."""
+
+    type: str = Field(default="about:blank", description="Always about:blank; `code` tells problems apart.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: Any = Field(description="What happened and what to do.")
+    code: str = Field(description="A stable word for programs.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields it is about.")
+    request_id: str = Field(description="Give this when you ask for help; the log has it too.")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal on its way to being answered."""
+
+    status: int
+    code: str
+    detail: Any
+    errors: Sequence[FieldError] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return "Error"
+
+    @classmethod
+    def unexpected(cls) -> "Refusal":
+        """What a visitor is told of a bug: nothing but the request id."""
+        return cls(500, "internal_error", "Something went wrong on our side. It has been written down.")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+UNSTORABLE = Refusal(422, "invalid", "Some of the data cannot be stored as it is.")
+Voice = Callable[[Request, Refusal], Awaitable[Response | None]]
+
+
+def answers_with(voice: Voice) -> Callable[[F], F]:
+    """Give one endpoint its own words for refusals; `voice` returns None to leave it to the usual ones.
+
+    It only sets an attribute and wraps nothing.
+    """
+
+    def mark(endpoint: F) -> F:
+        vars(endpoint)["__voice__"] = voice
+        return endpoint
+
+    return mark
+
+
+async def answer(request: Request, refusal: Refusal) -> Response:
+    """The response for a refusal: the endpoint's own voice, else JSON under /api and a page elsewhere."""
+    voice: Voice | None = getattr(request.scope.get("endpoint"), "__voice__", None)
+    own = await voice(request, refusal) if voice else None
+    if own is not None:
+        return own
+    if request.url.path.startswith("/api"):
+        return problem(request, refusal)
+    from project.core.web.pages import error_page, to_login
+
+    return to_login(request, refusal) or await error_page(request, refusal)
+
+
+def problem(request: HTTPConnection, refusal: Refusal) -> Response:
+    """The refusal as application/problem+json."""
+    document = Problem(
+        title=refusal.title,
+        status=refusal.status,
+        detail=refusal.detail,
+        code=refusal.code,
+        errors=[FieldProblem(field=e.field, code=e.code, message=e.message) for e in refusal.errors],
+        request_id=getattr(request.state, "request_id", ""),
+    )
+    return JSONResponse(
+        document.model_dump(mode="json"),
+        refusal.status,
+        refusal.headers,
+        media_type="application/problem+json",
+    )
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that an expected exception means; an unexpected one is Refusal.unexpected()."""
+    match error:
+        case DomainError():
+            return _of_domain(error)
+        case RequestValidationError():
+            errors = field_errors(error.errors())
+            return Refusal(422, "invalid", "Some of the data is not valid.", errors)
+        case HTTPException():
+            code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
+            return Refusal(error.status_code, code, error.detail, headers=dict(error.headers or {}))
+        case IntegrityError():
+            return _of_integrity(error)
+        case StaleDataError():
+            return _of_domain(Stale())
+        case DataError() | UnicodeError():
+            return UNSTORABLE
+        case OperationalError() | InterfaceError() | PoolTimeout() | TimeoutError() | ConnectionError():
+            return _away(error)
+        case DBAPIError() if _is_away(error):
+            return _away(error)
+        case DBAPIError() if _sqlstate(error).startswith("22"):
+            return UNSTORABLE
+    return Refusal.unexpected()
+
+
+_CODES = {404: "not_found", 401: "not_authenticated", 403: "forbidden", 422: "invalid", 429: "too_many"}
+
+
+def _of_domain(error: DomainError) -> Refusal:
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    errors = error.errors if error.status in (409, 412, 422) else []
+    return Refusal(error.status, error.code, error.message, errors, headers)
+
+
+_SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?:[^.,]+\.([^,\s]+)(?:, )?)+")
+
+
+def _of_integrity(error: IntegrityError) -> Refusal:
+    """A broken constraint without SQL or values: 409, and the field where the database names one column."""
+    cause = getattr(error.orig, "__cause__", None)
+    text = str(error.orig)
+    if "NOT NULL" in text or "null value" in text or "CHECK" in text or "check constraint" in text:
+        return Refusal(422, "invalid", "Some of the data is missing or breaks a rule.")
+    if "FOREIGN KEY" in text or "foreign key" in text:
+        return Refusal(409, "conflict", "This refers to something that is not there, or is still referred to.")
+    name, table = getattr(cause, "constraint_name", None), getattr(cause, "table_name", None)
+    if name and table:
+        column = name.removeprefix(f"uq_{table}_").removeprefix(f"ix_{table}_")
+    else:
+        found = _SQLITE_COLUMNS.search(text)
+        column = found[1] if found else ""
+    message = "There is one like this already."
+    return Refusal(409, "conflict", message, [FieldError(column, "conflict", message)])
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's five letters, or nothing."""
+    cause = getattr(error.orig, "__cause__", None)
+    return str(getattr(cause, "sqlstate", None) or getattr(error.orig, "sqlstate", None) or "")
+
+
+def _is_away(error: DBAPIError) -> bool:
+    state = _sqlstate(error)
+    return error.connection_invalidated or state[:2] in ("08", "53", "57") or state in ("55P03", "40001", "40P01")
+
+
+def _away(error: Exception) -> Refusal:
+    log.warning("a part is away", error=type(error).__name__, reason=str(getattr(error, "orig", error))[:300])
+    if "no such table" in str(error) or "UndefinedTable" in str(error):
+        return Refusal.unexpected()
+    return _of_domain(Unavailable(retry_after=WAIT_SECONDS))
+
+
+def install(app: FastAPI) -> None:
+    """Let every expected exception be answered here; the edge answers the others."""
+
+    async def handle(conn: HTTPConnection, error: Exception) -> Response | None:
+        refusal = refusal_of(error)
+        if refusal.status == 500 and not isinstance(error, HTTPException):
+            raise error
+        if isinstance(conn, WebSocket):
+            await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
+            return None
+        return await answer(Request(conn.scope, conn.receive), refusal)  # type: ignore[attr-defined]
+
+    for kind in (
+        DomainError,
+        RequestValidationError,
+        HTTPException,
+        DBAPIError,
+        PoolTimeout,
+        StaleDataError,
+        UnicodeError,
+        TimeoutError,
+        ConnectionError,
+    ):
+        app.add_exception_handler(kind, handle)  # type: ignore[arg-type]
+    app.add_exception_handler(WebSocketRequestValidationError, _close_invalid)  # type: ignore[arg-type]
+
+
+async def _close_invalid(socket: WebSocket, _: WebSocketRequestValidationError | WebSocketException) -> None:
+    await socket.close(1008, "invalid")
+
+
+def login_redirect(url: str) -> RedirectResponse:
+    """A redirect to the log-in page with 303."""
+    return RedirectResponse(url, 303)

@@ -1,0 +1,89 @@
+"""The locks: complete, hashed, silent about where packages come from; and the command that compiles them."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from project.core.management import lock
+from project.core.management.environment import ROOT
+from project.core.management.environment.packages import pinned
+
+LOCKS = ROOT / "project" / "requirements"
+NAMES = ("base.lock", "dev.lock", "assets.lock")
+PIN = "x==1 \\\n    --hash=sha256:{}\n"
+
+# Plays uv: adds a line to its output file, or answers a package given on standard input with another hash.
+STUB_UV = """\
+#!{python}
+import os, sys
+if sys.argv[-1] == "-":
+    assert sys.stdin.read() == "x==1"
+    print({hashed!r})
+else:
+    with open(sys.argv[-1], "a") as file:
+        print(os.environ["STUB_ADDS"], file=file)
+"""
+
+
+def text_of(name: str) -> str:
+    return (LOCKS / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lock_hashes_everything_and_names_no_host(name: str) -> None:
+    assert lock.strange_lines(text_of(name)) == []
+    hashed = re.findall(r"^\S+==\S+.* \\\n    --hash=sha256:", text_of(name), re.MULTILINE)
+    assert len(hashed) == len(pinned(LOCKS / name)) > 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-i https://host/simple", "x @ file:///x.whl", "# from http://host", "--find-links /wheels", "x>=1"],
+)
+def test_line_that_says_where_from_is_strange(line: str) -> None:
+    assert lock.strange_lines(f"# fine\n{line}\n") == [line]
+
+
+def test_dev_lock_holds_all_of_base_lock() -> None:
+    base, dev = (set(re.findall(r"^\S+==\S+", text_of(name), re.MULTILINE)) for name in NAMES[:2])
+    assert base < dev
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three small locks of a project in which the only command is a pretended uv."""
+    folder = tmp_path / "project" / "requirements"
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        (folder / name).write_text(f"# {name}\n" + PIN.format("0" * 64))
+    uv = tmp_path / "uv"
+    uv.write_text(STUB_UV.format(python=sys.executable, hashed=PIN.format("a" * 64)))
+    uv.chmod(0o755)
+    monkeypatch.setattr(lock, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return folder
+
+
+def test_command_starts_from_the_locks_that_stand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_ADDS", "# added")
+    done = CliRunner().invoke(lock.lock)
+    assert done.exit_code == 0, done.output
+    assert (folder / "dev.lock").read_text() == f"# dev.lock\n{PIN.format('0' * 64)}# added\n"
+    assert (folder / "assets.lock").read_text().rstrip() == f"# assets.lock\n{PIN.format('a' * 64)}".rstrip()
+
+
+def test_command_changes_nothing_if_an_address_would_get_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_ADDS", "--index-url https://host/simple")
+    done = CliRunner().invoke(lock.lock)
+    assert done.exit_code == 1
+    assert "base.lock would hold a line it must not: --index-url" in done.output
+    assert (folder / "base.lock").read_text() == f"# base.lock\n{PIN.format('0' * 64)}"
+
+
+def test_command_says_that_it_needs_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(lock, "find_spec", {}.get)
+    assert "Only uv locks for all systems" in CliRunner().invoke(lock.lock).output

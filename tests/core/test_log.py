@@ -1,0 +1,76 @@
+"""Logs: one JSON object a line, secrets masked, never waiting."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from queue import Queue
+
+import pytest
+
+from project.core import log
+from project.core.log import MASK, DroppingQueueHandler, redact
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, object]]]]:
+    """What the configured logging wrote, line by line; the root logger is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stderr", output)
+    listener = log.configure("INFO", json=True)
+
+    def read() -> list[dict[str, object]]:
+        listener.stop()
+        return [json.loads(line) for line in output.getvalue().splitlines()]
+
+    yield read
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("postgresql://user:pa55word@db/x", "pa55word"),
+        ("Authorization: Bearer abcdefgh12345", "abcdefgh12345"),
+        ("password=hunter2&x=1", "hunter2"),
+        ('{"access_token": "eyJhbGciOi"}', "eyJhbGciOi"),
+        ("reset_token=abc.def.ghi", "abc.def.ghi"),
+        ("Cookie: sid=0123456789abcdef", "0123456789abcdef"),
+        ("SECRET_KEY='s3cr3t-k3y'", "s3cr3t-k3y"),
+        ("bearer ABCDEFGHIJ", "ABCDEFGHIJ"),
+    ],
+)
+def test_secrets_in_text_are_masked(text: str, secret: str) -> None:
+    assert secret not in redact(text)
+    assert MASK in redact(text)
+
+
+def test_ordinary_text_stays() -> None:
+    assert redact("12 rows saved at http://example.com/a?b=c") == "12 rows saved at http://example.com/a?b=c"
+
+
+def test_a_log_line_is_one_json_object_with_secrets_masked(lines: Callable[[], list[dict[str, object]]]) -> None:
+    token = log.request_id.set("abc12345")
+    log.get_logger("app").info("signed in", password="hunter2", user="ann\n\x1b[31m", nested={"token": "t0ken"})
+    logging.getLogger("other").warning("connecting to postgresql://u:pa55@db/x")
+    try:
+        raise RuntimeError("secret_key=abcdef")
+    except RuntimeError:
+        log.get_logger("app").exception("failed")
+    log.request_id.reset(token)
+    found = lines()
+    assert len(found) == 3
+    text = json.dumps(found)
+    for secret in ("hunter2", "t0ken", "pa55", "abcdef"):
+        assert secret not in text
+    assert {line["request_id"] for line in found} == {"abc12345"}
+
+
+def test_a_full_queue_drops_lines_and_counts_them() -> None:
+    handler = DroppingQueueHandler(Queue(maxsize=1))
+    for _ in range(3):
+        handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "line", None, None))
+    assert handler.dropped == 2

@@ -1,0 +1,98 @@
+"""Pages: whole or block, redirects with messages, and addresses that stay on this site."""
+
+import httpx2
+import pytest
+
+from apps.accounts.testing import PASSWORD
+from project.core.web.pages import safe_next
+
+SIGN_UP = {"email": "ann@example.com", "password": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    ("headers", "whole"),
+    [
+        ({}, True),
+        ({"HX-Request": "true"}, False),
+        ({"HX-Request": "true", "HX-Boosted": "true"}, True),
+        ({"HX-Request": "true", "HX-History-Restore-Request": "true"}, True),
+    ],
+)
+async def test_htmx_gets_the_block_and_everybody_else_the_page(
+    probe: httpx2.AsyncClient, headers: dict[str, str], whole: bool
+) -> None:
+    answer = await probe.get("/probe/children", headers=headers)
+    assert ("<html" in answer.text) is whole
+    assert "<form" in answer.text
+    assert "HX-Request" in answer.headers["vary"]
+
+
+async def test_a_form_refused_by_the_handler_comes_back_with_the_error_at_its_field(
+    probe: httpx2.AsyncClient,
+) -> None:
+    answer = await probe.post("/probe/children", data={"parent_id": "1", "note": "twin"})
+    assert answer.status_code == 409
+    assert 'value="twin"' in answer.text
+    assert "There is one like this already." in answer.text
+
+
+async def test_a_message_survives_the_redirect_and_is_shown_once(client: httpx2.AsyncClient) -> None:
+    await client.post("/accounts/signup", data=SIGN_UP)
+    assert "Welcome!" in (await client.get("/")).text
+    assert "Welcome!" not in (await client.get("/")).text
+
+
+async def test_a_forged_message_is_not_shown(client: httpx2.AsyncClient) -> None:
+    client.cookies.set("flash", "eyJhbGciOiJub25lIn0.eyJtZXNzYWdlcyI6W1siZXJyb3IiLCJldmlsIl1dfQ.")
+    answer = await client.get("/")
+    assert answer.status_code == 200
+    assert "evil" not in answer.text
+
+
+async def test_htmx_is_led_on_by_its_own_header(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/accounts/signup", data=SIGN_UP, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/")
+
+
+@pytest.mark.parametrize("good", ["/", "/a", "/a/b?c=d#e", "/%2F%2Fe"])
+def test_a_path_on_this_site_is_followed(good: str) -> None:
+    assert safe_next(good) == good
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        None,
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example",
+        "https:evil.example",
+        "http:///evil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//user@evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/a\r\nSet-Cookie: x=1",
+        " //evil.example",
+        "evil.example",
+        "/ /evil",
+        "/\x00",
+        "ftp://x",
+        "//[::1",
+        "/\u2028x",
+    ],
+)
+def test_any_other_address_leads_home(bad: str | None) -> None:
+    assert safe_next(bad) == "/"
+
+
+async def test_stored_text_is_escaped(client: httpx2.AsyncClient) -> None:
+    payload = "<img src=x onerror=alert(1)><b hx-get='/x'>"
+    await client.post("/accounts/signup", data=SIGN_UP | {"name": payload})
+    page = (await client.get("/accounts/profile")).text
+    assert "<img src=x" not in page
+    assert "<b hx-get" not in page
