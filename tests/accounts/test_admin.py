@@ -137,7 +137,7 @@ async def test_deleting_a_session_signs_it_out(
 async def test_people_are_found_by_e_mail_and_by_filter(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser
 ) -> None:
-    await sign_in("root@example.com", is_superuser=True)
+    await sign_in("root@example.com", name="Root", is_superuser=True)
     await make_user("gone@example.com", is_active=False)
     page = (await client.get("/admin/user/list?search=GONE%40")).text
     assert "gone@example.com" in page

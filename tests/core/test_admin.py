@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -13,8 +13,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel
-from pydantic import Field as Rule
+from pydantic import BaseModel, Field as Rule
 from sqladmin import ModelView, action
 from sqladmin.filters import AllUniqueStringValuesFilter, ForeignKeyFilter, OperationColumnFilter
 from sqlalchemy import Column, ForeignKey, MetaData, Uuid
@@ -37,7 +36,7 @@ SAVE = {"save": "Save"}
 class Shelf(SQLModel):
     """These tables are the tests' own, unknown to the migrations."""
 
-    metadata = MetaData()
+    metadata = MetaData(naming_convention=SQLModel.metadata.naming_convention)
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
 
@@ -67,9 +66,9 @@ class Book(Shelf, table=True):
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     writer_id: UUID | None = Field(default=None, foreign_key="test_writer.id")
     writer: Writer | None = Relationship(back_populates="books")
-    first_id: UUID | None = Field(
+    follows_id: UUID | None = Field(
         default=None,
-        sa_column=Column(Uuid, ForeignKey("test_writer.id", deferrable=True, initially="DEFERRED")),
+        sa_column=Column(Uuid, ForeignKey("test_book.id", deferrable=True, initially="DEFERRED")),
     )
 
     def __str__(self) -> str:
@@ -260,7 +259,6 @@ async def test_another_sites_page_changes_nothing(
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         answer = await staff.request(method, url, data={"title": "Forged"} | SAVE, headers=headers)
         assert answer.status_code == 403
-    db.expire_all()
     assert await titles(db) == ["Dune"]
 
 
@@ -277,11 +275,11 @@ async def test_a_secret_is_nowhere(staff: httpx2.AsyncClient, add_book: AddBook)
         "export/csv",
         "export/json",
         "list?search=hush",
-        "list?api_token=hush-token",
     ):
         answer = await staff.get(f"/admin/book/{path}")
         assert answer.status_code == 200
-        assert not re.search("hush-token|api_token|Api token", answer.text.replace("?api_token=hush-token", "")), path
+        assert not re.search("hush-token|api_token|Api token", answer.text), path
+    assert "Dune" in (await staff.get("/admin/book/list?api_token=nothing")).text
     assert (await staff.get("/admin/book/list?sortBy=api_token")).status_code == 400
     assert "Dune" not in (await staff.get("/admin/book/list?search=hush")).text
     found = await staff.get("/admin/writer/ajax/lookup?name=books&term=hush")
@@ -330,11 +328,9 @@ async def test_a_book_is_added_changed_and_deleted(staff: httpx2.AsyncClient, db
     book = (await db.exec(select(Book))).one()
     assert (book.mood, book.printed_at) == (Mood.SAD, datetime(1815, 12, 23, 10, tzinfo=UTC))
     assert (await staff.post(f"/admin/book/edit/{book.id}", data=data | {"title": "Emma 2"})).status_code == 302
-    db.expire_all()
     assert await titles(db) == ["Emma 2"]
     gone = await staff.delete(f"/admin/book/delete?pks={book.id}")
     assert (gone.status_code, gone.text.endswith("/admin/book/list")) == (200, True)
-    db.expire_all()
     assert await titles(db) == []
 
 
@@ -368,7 +364,7 @@ async def test_a_second_one_is_refused_without_sql(staff: httpx2.AsyncClient) ->
 
 async def test_a_lone_foreign_key_has_a_field(staff: httpx2.AsyncClient, db: AsyncSession) -> None:
     page = (await staff.get("/admin/book/create")).text
-    assert 'name="first_id"' in page
+    assert 'name="follows_id"' in page
     assert 'name="writer_id"' not in page  # the relationship has a field
     assert 'name="id"' not in page
 
@@ -381,23 +377,42 @@ async def test_a_bug_is_an_error_page_without_its_innards(staff: httpx2.AsyncCli
 
 
 @pytest.fixture
-async def live_staff(live_app: FastAPI, new_client: NewClient) -> AsyncIterator[httpx2.AsyncClient]:
+async def live_staff(live_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     async with live_app.state.runtime.unit_of_work() as db:
         await (await db.connection()).run_sync(Shelf.metadata.create_all)
     client = new_client(with_shelf(live_app))
     await sign_in_as(client, live_app, await add_user(live_app, "staff@example.com", is_staff=True))
-    yield client
+    return client
 
 
 async def test_a_commit_that_fails_is_no_success(live_staff: httpx2.AsyncClient, live_app: FastAPI) -> None:
-    data = {"title": "Emma", "mood": "HAPPY", "first_id": str(uuid4())} | SAVE
+    data = {"title": "Emma", "mood": "HAPPY", "follows_id": str(uuid4())} | SAVE
     answer = await live_staff.post("/admin/book/create", data=data)
     assert answer.status_code == 409
     assert alert(answer).startswith("This refers to something that is not there")
     async with live_app.state.runtime.unit_of_work(write=False) as db:
         assert await titles(db) == []
-        added = await live_staff.post("/admin/book/create", data=data | {"first_id": ""})
-        assert added.status_code == 302
+
+
+async def test_rows_with_their_relations_are_saved_on_a_real_database(
+    live_staff: httpx2.AsyncClient, live_app: FastAPI
+) -> None:
+    """SQLite has one writer: two sessions in one request would wait for each other."""
+    for title in ("Emma", "Persuasion"):
+        assert (
+            await live_staff.post("/admin/book/create", data={"title": title, "mood": "HAPPY"} | SAVE)
+        ).status_code == 302
+    async with live_app.state.runtime.unit_of_work(write=False) as db:
+        books = [str(book.id) for book in (await db.exec(select(Book))).all()]
+    data = {"name": "Jane", "books": books} | SAVE
+    assert (await live_staff.post("/admin/writer/create", data=data)).status_code == 302
+    async with live_app.state.runtime.unit_of_work(write=False) as db:
+        writer = (await db.exec(select(Writer))).one()
+    for data["books"] in (books[:1], ["not an id"]):
+        answer = await live_staff.post(f"/admin/writer/edit/{writer.id}", data=data)
+        assert answer.status_code == (302 if data["books"] == books[:1] else 422)
+    assert "Emma" in (await live_staff.get(f"/admin/writer/edit/{writer.id}")).text
+    assert "Jane" in (await live_staff.get(f"/admin/book/edit/{books[0]}")).text
 
 
 async def test_looking_cannot_write(live_staff: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,7 +511,6 @@ async def test_an_action_runs_by_post_only(staff: httpx2.AsyncClient, add_book: 
     assert await titles(db) == ["Dune"]
     answer = await staff.post(url)
     assert (answer.status_code, answer.headers["location"].endswith("/admin/book/list")) == (303, True)
-    db.expire_all()
     assert await titles(db) == ["DUNE"]
 
 
@@ -507,7 +521,7 @@ async def test_a_spreadsheet_reads_no_formula(staff: httpx2.AsyncClient, add_boo
     assert answer.headers["content-type"].startswith("text/csv")
     header, row = csv.reader(io.StringIO(answer.text, newline=""))
     assert header == ["title", "pages", "mood", "printed_at"]
-    assert row == [f'\'{start}HYPERLINK("x,y")', "0", "HAPPY", "2026-05-31T00:00:00+00:00"]
+    assert row == [f'\'{start}HYPERLINK("x,y")', "0", "happy", "2026-05-31T00:00:00+00:00"]
 
 
 async def test_the_json_export_is_json_and_bounded(

@@ -14,8 +14,7 @@ from sqladmin._types import MODEL_ATTR
 from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.helpers import secure_filename
 from sqladmin.pagination import Pagination
-from sqladmin.pretty_export import PrettyExport
-from sqlalchemy import ColumnElement, Select, String, cast, false, or_
+from sqlalchemy import Select, String, cast, false, or_
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -90,10 +89,6 @@ class ModelAdmin(ModelView):
     def _build_column_list(self, defaults: Names, include: Any = None, exclude: Any = None) -> Names:
         return self._shown(super()._build_column_list(defaults, include, exclude))
 
-    def _get_default_sort(self) -> Sequence[tuple[str, bool]]:
-        sort = super()._get_default_sort()
-        return [(name, down) for name, down in sort if not self.hidden.search(self._get_prop_name(name))]
-
     def get_form_columns(self) -> Names:
         """The columns of the form; times that are kept by themselves only where they are named."""
         names = super().get_form_columns()
@@ -121,12 +116,7 @@ class ModelAdmin(ModelView):
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         """Rows that contain the term, taken literally."""
-        found: list[ColumnElement[bool]] = [false()]
-        joined: set[str] = set()
-        for path in self._search_fields:
-            stmt, model = self._join_relationship_paths(stmt, path, joined)
-            found.append(contains(cast(getattr(model, path.rpartition(".")[2]), String), term))
-        return stmt.where(or_(*found))
+        return stmt.where(or_(false(), *(_holding(self.model, path, term) for path in self._search_fields)))
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """The wanted order, then the key, so that pages neither repeat nor lose a row."""
@@ -200,20 +190,16 @@ class ModelAdmin(ModelView):
             return await super().export_data(list(data), export_type, request)
         name = secure_filename(self.get_export_name("csv"))
         return StreamingResponse(
-            self._csv(data, request),
+            self._csv(data),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f"attachment;filename={name}"},
         )
 
-    async def _csv(self, rows: Sequence[Any], request: Request | None) -> AsyncIterator[str]:
+    async def _csv(self, rows: Sequence[Any]) -> AsyncIterator[str]:
         names = self._export_prop_names
-        pretty = self.use_pretty_export
-        yield _line([self._column_labels.get(name, name) for name in names] if pretty else names)
+        yield _line(names)
         for row in rows:
-            if pretty:
-                yield _line(await PrettyExport._get_export_row_values(self, row, names, request))
-            else:
-                yield _line([await self.get_prop_value(row, name) for name in names])
+            yield _line([await self.get_prop_value(row, name) for name in names])
 
     async def get_object_filepath(self, identifier: str, column_name: str) -> Path:
         """The file of a file column. SQLAdmin takes the text of any column for a path under the working folder."""
@@ -221,6 +207,15 @@ class ModelAdmin(ModelView):
         if column is None or getattr(column.type, "storage", None) is None:
             raise NotFound
         return await super().get_object_filepath(identifier, column_name)
+
+
+def _holding(model: Any, path: str, term: str) -> Any:
+    name, _, rest = path.partition(".")
+    column = getattr(model, name)
+    if not rest:
+        return contains(cast(column, String), term)
+    inside = _holding(column.mapper.class_, rest, term)
+    return column.any(inside) if column.property.uselist else column.has(inside)
 
 
 def _line(cells: Sequence[Any]) -> str:

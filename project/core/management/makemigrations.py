@@ -69,6 +69,7 @@ def makemigrations(runtime: Runtime, apps: tuple[str, ...], name: str, noinput: 
 
 async def _compare(runtime: Runtime, labels: set[str], silent: bool, flags: dict[str, Any]) -> Any:
     from project.core.db.migrations import writing
+    from project.core.db.migrations.answers import Answers
 
     tables = {model.__tablename__: app.label for app in runtime.registry.apps for model in app.models}
     known = [*(app.label for app in runtime.registry.apps), "core"]
@@ -77,7 +78,7 @@ async def _compare(runtime: Runtime, labels: set[str], silent: bool, flags: dict
         longest = max((label for label in known if f"{table}_".startswith(f"{label}_")), key=len, default="")
         return tables.get(table, longest)
 
-    answers = writing.Answers(
+    answers = Answers(
         renames=flags["rename"],
         rename_others=False if flags["no_rename"] else None,
         defaults=flags["default"],

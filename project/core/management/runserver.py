@@ -9,7 +9,7 @@ import click
 from project.core.conf import ROOT, Settings
 from project.core.management import CommandError, Site
 
-GRACE_SECONDS = 2
+GRACE_SECONDS = 1
 
 
 @click.command()

@@ -4,6 +4,7 @@ client          an HTTP client on the app: same event loop, lifespan run, no net
 db              a session in the same transaction as the app's; everything is rolled back, commits too
 app, runtime    the site under test
 live_client     the same on a database of its own, where commits are real: for races and commit failures
+manage          runs a command: manage("check").exit_code
 new_client      makes a client (without cookies) for an app
 postgresql_url  a server on which throw-away databases may be made
 `--backend sqlite` runs one kind only; a missing server is an error, never a silent skip.

@@ -1,16 +1,22 @@
 """The fixtures; their list is in this package's docstring."""
 
+import asyncio
 import importlib
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner, Result
 from fastapi import FastAPI
 
 from project.core.conf import Settings
+from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
+from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.web.asgi import create_app
@@ -179,3 +185,30 @@ async def live_app(backend: Databases, make_settings: MakeSettings) -> AsyncIter
 def live_client(live_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     """A client on the live app."""
     return new_client(live_app)
+
+
+Manage = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy; for tests without an event loop."""
+    path = tmp_path_factory.mktemp("migrated") / "db.sqlite3"
+    asyncio.run(migrate_database(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def manage(make_settings: MakeSettings, migrated_file: Path, tmp_path: Path) -> Manage:
+    """Run a command of manage.py in this process: `manage("check", "--deploy").exit_code`.
+
+    Its database is a migrated SQLite file of this test's own; `input` is typed, other names change settings.
+    """
+    path = tmp_path / "db.sqlite3"
+    shutil.copy(migrated_file, path)
+
+    def run(*words: str, input: str | None = None, **values: object) -> Result:
+        settings = make_settings(**({"DATABASE_URL": f"sqlite:///{path}"} | values))
+        return CliRunner().invoke(group, words, obj=Site(lambda: settings), input=input)
+
+    return run

@@ -48,7 +48,10 @@ def _field(loc: Sequence[Any]) -> str:
 
 
 def _words(detail: Mapping[str, Any]) -> str:
-    words = WORDS.get(detail["type"])
+    kind = str(detail["type"])
+    if kind in ("too_short", "too_long") and (detail.get("ctx") or {}).get("field_type") == "Value":
+        kind = f"string_{kind}"  # a SecretStr is measured like a list, but has characters
+    words = WORDS.get(kind)
     if words is None:
         message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("value is not a valid email address: ")
         return message[:1].upper() + message[1:] + ("" if message.endswith((".", "?", "!")) else ".")

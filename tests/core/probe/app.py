@@ -1,11 +1,14 @@
 """An app that does what a framework has to survive: failing commits, races, odd order, bugs."""
 
 import asyncio
+import os
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response, WebSocket
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
+from starlette.responses import StreamingResponse
 
 from apps.accounts import CurrentUser
 from project.core import (
@@ -26,6 +29,7 @@ from tests.core.probe.models import Child, Counter
 HAPPENED: list[str] = []
 api = APIRouter()
 pages = APIRouter()
+sockets = APIRouter()
 
 
 class ChildCreate(BaseModel):
@@ -77,11 +81,23 @@ async def nested_unit(db: DB, runtime: CurrentRuntime) -> None:
         pass
 
 
-@api.post("/slow")
-async def slow(db: DB) -> None:
-    """Holds its transaction for a while."""
-    await db.execute(select(Counter).with_for_update())
-    await asyncio.sleep(0.2)
+@api.get("/stream")
+async def stream() -> StreamingResponse:
+    """An event stream that never ends by itself."""
+
+    async def events() -> AsyncIterator[str]:
+        yield f"data: {os.getpid()}\n\n"
+        await asyncio.Event().wait()
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+@sockets.websocket("/echo")
+async def echo(socket: WebSocket) -> None:
+    """A socket that stays open."""
+    await socket.accept()
+    while True:
+        await socket.send_text(await socket.receive_text())
 
 
 @pages.get("/children", name="probe:children")
@@ -132,4 +148,4 @@ class ChildAdmin(ModelAdmin, model=Child):
     form_include_pk = False
 
 
-config = AppConfig(label="probe", title="Probe", api=api, pages=pages, admin=[ChildAdmin])
+config = AppConfig(label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin])

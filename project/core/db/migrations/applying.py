@@ -99,7 +99,8 @@ async def run(
     runner = _Runner(folder, goal, fake, report)
     while True:
         try:
-            step = await connection.run_sync(runner.step)
+            async with only_one():
+                step = await connection.run_sync(runner.step)
         except DBAPIError as error:
             tries += 1
             if _sqlstate(error) != LOCK_NOT_AVAILABLE or tries == LOCK_TRIES:
@@ -115,7 +116,7 @@ async def run(
 @asynccontextmanager
 async def only_one() -> AsyncIterator[None]:
     """Alembic keeps its context in globals: within a process one run at a time, whatever its loop or thread."""
-    while not _alembic.acquire(blocking=False):
+    while not _alembic.acquire(blocking=False):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     try:
         yield
@@ -161,9 +162,7 @@ class _Runner:
             self.done = revision.id
 
 
-async def statements(
-    url: URL | str, name: str, *, backwards: bool = False, folder: Path = FOLDER
-) -> list[str]:
+async def statements(url: URL | str, name: str, *, backwards: bool = False, folder: Path = FOLDER) -> list[str]:
     """The SQL of one revision for this kind of database, which is neither read nor changed.
 
     On SQLite the revision is run in memory, since a rebuilt table can only be written down by doing it.

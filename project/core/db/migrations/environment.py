@@ -47,9 +47,7 @@ class _Manners(DefaultImpl):
     def compare_check_constraint(
         self, metadata_constraint: sa.CheckConstraint, reflected_constraint: sa.CheckConstraint
     ) -> ComparisonResult:
-        ours = metadata_constraint.sqltext.compile(
-            dialect=self.dialect, compile_kwargs={"literal_binds": True}
-        )
+        ours = metadata_constraint.sqltext.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})
         same = _values(str(ours)) == _values(str(reflected_constraint.sqltext))
         return ComparisonResult.Equal() if same else ComparisonResult.Different("other values")
 
@@ -76,9 +74,7 @@ class _SQLite(_Manners, SQLiteImpl):
 
 
 def _only_renames(operation: str, options: dict[str, Any]) -> bool:
-    changes = {
-        k for k, v in options.items() if not k.startswith("existing_") and v is not None and v is not False
-    }
+    changes = {k for k, v in options.items() if not k.startswith("existing_") and v is not None and v is not False}
     return operation == "alter_column" and changes == {"name"}
 
 

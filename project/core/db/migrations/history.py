@@ -51,9 +51,7 @@ class History:
             order = TopologicalSorter({id: known[id].parents for id in sorted(known)}).static_order()
             self.revisions = {id: known[id] for id in order}
         except CycleError as error:
-            raise MigrationError(
-                f"These revisions build on each other: {', '.join(error.args[1])}."
-            ) from None
+            raise MigrationError(f"These revisions build on each other: {', '.join(error.args[1])}.") from None
 
     @property
     def heads(self) -> list[str]:

@@ -1,76 +1,29 @@
 """Writing: what the models have that the revisions lack, asked about where a guess could lose data, as a file."""
 
 import importlib.util
-import json
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from enum import Enum
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext, produce_migrations
 from alembic.autogenerate.render import _render_python_into_templatevars, renderers
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project.core.db.migrations import applying, wording
+from project.core.db.migrations.answers import Answers
 from project.core.db.migrations.environment import Environment, rename_sql
 from project.core.db.migrations.history import FOLDER, MigrationError, pending, read
 from project.core.db.models import metadata as site_metadata
 
 Operations = list[ops.MigrateOperation]
-
-
-@dataclass
-class Answers:
-    """What a person says when a guess could lose data. Without `confirm` and `prompt` nobody is there to ask.
-
-    Args:
-        renames: {"table.old": "new"} for columns, {"old": "new"} for tables, known beforehand.
-        rename_others: False means that nothing else was renamed.
-        defaults: {"table.column": value} for rows that exist when a NOT NULL column is added.
-        confirm, prompt: ask a yes-or-no question, ask for a value.
-        settle: False only looks at differences and asks nothing.
-    """
-
-    renames: Mapping[str, str] = field(default_factory=dict)
-    rename_others: bool | None = None
-    defaults: Mapping[str, str] = field(default_factory=dict)
-    confirm: Callable[[str], bool] | None = None
-    prompt: Callable[[str], str] | None = None
-    settle: bool = True
-
-    def renamed(self, old: str, new: str, likely: bool) -> bool:
-        """Was `old` renamed to `new`? Raises MigrationError when nobody can say."""
-        if old in self.renames or not likely or self.rename_others is False or not self.settle:
-            return self.renames.get(old) == new
-        if self.confirm is None:
-            raise MigrationError(
-                f"Was {old} renamed to {new}? Dropping it would lose its data, and nobody is here to answer: "
-                f"add --rename {old}:{new}, or --no-rename."
-            )
-        return self.confirm(f"Was {old} renamed to {new}?")
-
-    def default(self, column: str) -> str:
-        """A value for the rows that exist; raises MigrationError when nobody can say."""
-        if column in self.defaults:
-            return self.defaults[column]
-        if self.prompt is None:
-            raise MigrationError(
-                f"{column} is NOT NULL and has no default for the rows that exist: give it a default in the model, "
-                f"make it optional, or add --default {column}=VALUE for those rows."
-            )
-        return self.prompt(f"{column} is NOT NULL. Value for the rows that exist")
 
 
 @dataclass(frozen=True)
@@ -80,7 +33,7 @@ class Draft:
     slug: str
     lines: list[str]
     apps: list[str]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def first_word(table: str) -> str:
@@ -106,9 +59,7 @@ async def compare(
     history = read(folder)
     history.one_head()
     known = set(metadata.tables) | {
-        name
-        for revision in history.revisions.values()
-        for name in re.findall(r"[\"'](\w+)[\"']", revision.source)
+        name for revision in history.revisions.values() for name in re.findall(r"[\"'](\w+)[\"']", revision.source)
     }
 
     def owns(table: str) -> bool:
@@ -137,7 +88,7 @@ async def _reference(url: sa.URL | str, folder: Path) -> AsyncIterator[AsyncConn
         await connection.rollback()
         if waiting:
             raise MigrationError(
-                f"The database lacks {', '.join(waiting)}: run `python3 manage.py migrate`, then makemigrations again."
+                f"The database lacks {', '.join(waiting)}: run `python3 manage.py migrate`, then this again."
             )
         yield connection
 
@@ -146,7 +97,7 @@ def _refuse_native_enums(tables: list[sa.Table]) -> None:
     for column in (column for table in tables for column in table.columns):
         if isinstance(column.type, sa.Enum) and column.type.native_enum:
             raise MigrationError(
-                f"{column} is a native enum, whose values SQLite does not know and a migration cannot follow: give it "
+                f"{column} is a native enum, whose values SQLite does not know and no revision would follow: give it "
                 f"sa_type=sa.Enum({getattr(column.type.enum_class, '__name__', '...')}, native_enum=False, "
                 "create_constraint=True)."
             )
@@ -162,17 +113,17 @@ class _Comparison:
     def look(self, _: Any, context: MigrationContext) -> list[Any]:
         """Make the draft; yields Alembic no step to run."""
         renames, undo = self._renames(context)
-        found = _plain_enums(self._differences(context))
+        found = self._differences(context)
         if renames or found:
             back = [*_back_again(found), *reversed(undo)]
             defaults = self._defaults(found) if self.answers.settle else []
-            everything = [*renames, *found, *defaults]
             flat = wording.flat([*renames, *found])
+            _plain_enums([*found, *defaults, *back])
             self.draft = Draft(
                 wording.slug(flat, self.owner),
                 [wording.describe(operation)[0] for operation in flat],
                 sorted({self.owner(wording.table_of(operation)) for operation in flat} - {""}),
-                self._rendered(context, everything, back),
+                self._rendered(context, [*renames, *found, *defaults], back),
             )
         return []
 
@@ -184,6 +135,7 @@ class _Comparison:
         """Ask, rename in the database we compare with (it is rolled back), and look again until all is settled."""
         done, undo = Operations(), Operations()
         refused: set[tuple[str, str]] = set()
+        unused = dict(self.answers.renames)
         while True:
             flat = wording.flat(self._differences(context))
             pairs = [*_table_pairs(flat), *_column_pairs(flat, context)]
@@ -192,12 +144,16 @@ class _Comparison:
                     continue
                 if self.answers.renamed(old, new, likely):
                     context.execute(sa.text(rename_sql(context.dialect, old, new)))
+                    unused.pop(old, None)
                     done.append(there)
                     undo.append(back)
                     break
                 refused.add((old, new))
             else:
-                return done, undo
+                break
+        for old, new in unused.items():
+            raise MigrationError(f"--rename {old}:{new} fits nothing: the models and revisions differ elsewhere.", 2)
+        return done, undo
 
     def _defaults(self, found: Operations) -> Operations:
         """Give new NOT NULL columns a value for existing rows; returns what takes the default away again."""
@@ -208,26 +164,18 @@ class _Comparison:
             column, table = operation.column, operation.table_name
             if column.nullable or column.server_default is not None or column.computed or column.identity:
                 continue
-            value = _own_default(column)
-            if value is None:
-                name = f"{table}.{column.name}"
-                value = _typed(self.answers.default(name), column, name)
+            value = self.answers.default(table, column)
             operation.column = sa.Column(column.name, column.type, nullable=False, server_default=value)
-            drop = ops.AlterColumnOp(
-                table,
-                column.name,
-                modify_server_default=None,
-                existing_type=column.type,
-                existing_nullable=False,
-            )
+            kept: dict[str, Any] = {"existing_type": column.type, "existing_nullable": False}
+            drop = ops.AlterColumnOp(table, column.name, modify_server_default=None, **kept)
             after.append(ops.ModifyTableOps(table, [drop]))
         return after
 
     def _rendered(self, context: MigrationContext, there: Operations, back: Operations) -> dict[str, str]:
         script = ops.MigrationScript(
             "",
-            ops.UpgradeOps(there, upgrade_token="upgrades"),
-            ops.DowngradeOps(back, downgrade_token="downgrades"),
+            ops.UpgradeOps(there, upgrade_token="upgrades"),  # noqa: S106
+            ops.DowngradeOps(back, downgrade_token="downgrades"),  # noqa: S106
         )
         parts: dict[str, Any] = {}
         _render_python_into_templatevars(AutogenContext(context, metadata=self.metadata), script, parts)
@@ -259,11 +207,15 @@ def _column_pairs(flat: Operations, context: MigrationContext) -> list[Pair]:
         old = a.to_column()
         for b in (op for op in flat if isinstance(op, ops.AddColumnOp) and op.table_name == a.table_name):
             new = b.column
-            both_text = all(isinstance(column.type, sa.String | sa.TypeDecorator) for column in (old, new))
+            both_text = _is_text(old.type) and _is_text(new.type)
             likely = both_text or not context.impl.compare_type(old, new)
             there, back = _rename(a.table_name, old, old.name, new.name), _rename(a.table_name, old, new.name, old.name)
             pairs.append((f"{a.table_name}.{old.name}", new.name, likely, there, back))
     return pairs
+
+
+def _is_text(kind: sa.types.TypeEngine[Any]) -> bool:
+    return isinstance(kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind, sa.String)
 
 
 def _rename(table: str, column: sa.Column[Any], old: str, new: str) -> ops.ModifyTableOps:
@@ -271,21 +223,18 @@ def _rename(table: str, column: sa.Column[Any], old: str, new: str) -> ops.Modif
     return ops.ModifyTableOps(table, [ops.AlterColumnOp(table, old, modify_name=new, **kept)])
 
 
-def _plain_enums(found: Operations) -> Operations:
+def _plain_enums(operations: Operations) -> None:
     """On an existing table the CHECK of an enum is an operation of its own, so the column is plain text."""
-    for operation in wording.flat(found):
+    for operation in wording.flat(operations):
         if isinstance(operation, ops.AddColumnOp) and isinstance(kind := operation.column.type, sa.Enum):
-            column = operation.column
-            operation.column = sa.Column(
-                column.name,
-                sa.String(kind.length),
-                nullable=column.nullable,
-                default=column.default,
-                server_default=column.server_default,
-            )
-        if isinstance(operation, ops.AlterColumnOp) and isinstance(kind := operation.modify_type, sa.Enum):
-            operation.modify_type = sa.String(kind.length)
-    return found
+            default, optional = operation.column.server_default, operation.column.nullable
+            plain = sa.String(kind.length)
+            operation.column = sa.Column(operation.column.name, plain, nullable=optional, server_default=default)
+        if isinstance(operation, ops.AlterColumnOp):
+            if isinstance(new := operation.modify_type, sa.Enum):
+                operation.modify_type = sa.String(new.length)
+            if isinstance(old := operation.existing_type, sa.Enum):
+                operation.existing_type = sa.String(old.length)
 
 
 def _back_again(found: Operations) -> Operations:
@@ -295,36 +244,6 @@ def _back_again(found: Operations) -> Operations:
         if isinstance(operation, ops.AddColumnOp) and operation.column.server_default is None:
             operation.column = sa.Column(operation.column.name, operation.column.type, nullable=True)
     return back
-
-
-def _own_default(column: sa.Column[Any]) -> Any:
-    return _as_default(column.default.arg) if isinstance(column.default, sa.ColumnDefault) else None
-
-
-def _typed(value: str, column: sa.Column[Any], name: str) -> Any:
-    kind = column.type.python_type
-    try:
-        return _as_default(TypeAdapter(kind).validate_python(value))
-    except ValidationError:
-        raise MigrationError(f"{value!r} is no {kind.__name__}, which {name} takes.", 2) from None
-
-
-def _as_default(value: Any) -> Any:
-    """The value as a server default that both databases read alike; None when it has no such form."""
-    match value:
-        case bool():
-            return sa.true() if value else sa.false()
-        case Enum():
-            return str(value.value)
-        case datetime():
-            return (value.astimezone(UTC) if value.tzinfo else value).strftime("%Y-%m-%d %H:%M:%S.%f")
-        case UUID():
-            return value.hex
-        case dict() | list():
-            return json.dumps(value)
-        case str() | int() | float() | Decimal() | date():
-            return str(value)
-    return None
 
 
 @renderers.dispatch_for(ops.RenameTableOp)

@@ -1,0 +1,58 @@
+"""Health that tells the truth."""
+
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+
+from project.core.testing.plugin import MakeSettings, NewClient, running
+
+
+async def test_live_answers_and_ready_knows_its_parts(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/health/live")).json() == {"status": "ok"}
+    ready = await client.get("/health/ready")
+    assert ready.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok"}}
+
+
+async def test_ready_says_when_migrations_wait(
+    make_settings: MakeSettings, new_client: NewClient, tmp_path: Path
+) -> None:
+    async with running(make_settings(DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")) as app:
+        ready = await new_client(app).get("/health/ready")
+    assert (ready.status_code, ready.json()["parts"]["migrations"]) == (503, "pending")
+
+
+async def test_a_database_that_is_away_is_503_and_heals(
+    make_settings: MakeSettings, new_client: NewClient, tmp_path: Path
+) -> None:
+    from project.core.db.migrations import migrate_database
+
+    folder = tmp_path / "gone"
+    settings = make_settings(DATABASE_URL=f"sqlite:///{folder}/db.sqlite3")
+    async with running(settings) as app:
+        client = new_client(app)
+        folder.rename(tmp_path / "elsewhere")
+        login = {"email": "ann@example.com", "password": "long enough"}
+        away = [await client.get("/health/ready"), await client.post("/api/v1/accounts/login", json=login)]
+        assert [answer.status_code for answer in away] == [503, 503]
+        assert int(away[1].headers["retry-after"]) >= 1
+        assert str(tmp_path) not in away[0].text + away[1].text
+        assert (await client.get("/health/live")).status_code == 200
+        page = await client.get("/")
+        assert (page.status_code, "Back in a moment" in page.text) == (503, True)
+        (tmp_path / "elsewhere").rename(folder)
+        await migrate_database(settings.database_url)
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_the_page_of_an_outage_needs_no_database(live_app: FastAPI, new_client: NewClient) -> None:
+    client = new_client(live_app)
+    client.cookies.set("sid", "some token", domain="127.0.0.1")
+    database = live_app.state.runtime.database
+    usual, database.sessions = database.sessions, {}
+    try:
+        answer = await client.get("/nothing-here")
+    finally:
+        database.sessions = usual
+    assert answer.status_code in (404, 500, 503)
+    assert "<html" in answer.text

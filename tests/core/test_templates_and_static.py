@@ -1,0 +1,74 @@
+"""Whose template and whose file wins: the site's, then the app's, then the core's."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from project.core.templating import environment
+from project.core.web.static import Folders
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_template_of_the_site_wins_over_the_apps_and_the_apps_over_the_cores(tmp_path: Path) -> None:
+    site, app = tmp_path / "site", tmp_path / "app"
+    env = environment(site, [app])
+    write(app / "templates/core/error.html", "app's")
+    assert env.get_template("core/error.html").render() == "app's"
+    env = environment(site, [app])
+    write(site / "core/error.html", "site's")
+    assert env.get_template("core/error.html").render() == "site's"
+
+
+def test_an_unknown_name_in_a_template_is_an_error(tmp_path: Path) -> None:
+    from jinja2 import UndefinedError
+
+    write(tmp_path / "page.html", "{{ missing }}")
+    with pytest.raises(UndefinedError):
+        environment(tmp_path, []).get_template("page.html").render()
+
+
+def test_the_first_folder_that_has_a_file_wins(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    write(first / "x.css", "first")
+    write(second / "x.css", "second")
+    write(second / "y.css", "only")
+    folders = Folders([first, second, tmp_path / "missing"])
+    assert Path(folders.lookup_path("x.css")[0]).read_text() == "first"
+    assert Path(folders.lookup_path("y.css")[0]).read_text() == "only"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../project/settings.py",
+        "..%2fproject%2fsettings.py",
+        "%2e%2e/.env",
+        "....//.env",
+        "..\\.env",
+        "css/../../.env",
+        "/etc/passwd",
+        "%00",
+        "css",
+        "",
+    ],
+)
+async def test_nothing_outside_the_folders_is_served(client: httpx2.AsyncClient, path: str) -> None:
+    assert (await client.get(f"/static/{path}")).status_code in (400, 404)
+
+
+async def test_static_files_answer_with_their_type(client: httpx2.AsyncClient) -> None:
+    for path, kind in [("css/site.css", "text/css"), ("core/ui.js", "javascript"), ("swagger/swagger-ui.css", "css")]:
+        answer = await client.get(f"/static/{path}")
+        assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True)
+
+
+async def test_every_template_renders_for_somebody_anonymous(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    for path in ["/", "/accounts/signup", "/accounts/login", "/api/docs"]:
+        assert (await client.get(path)).status_code == 200
