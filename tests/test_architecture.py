@@ -30,7 +30,9 @@ FLOORS = [
     {"db"},
     {"apps", "runtime"},
     {"web", "site_checks"},
-    {"admin", "management", "testing"},
+    {"admin"},
+    {"asgi"},
+    {"management", "testing"},
 ]
 INSIDE_AN_APP = {
     "app": 0,

@@ -34,12 +34,12 @@ from apps.accounts.identity import ACCESS
 from apps.accounts.models import User
 from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, sign_in_as
 from project.core import CurrentRuntime, Runtime, get_logger
+from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.db.migrations import migrate_database
 from project.core.db.models import uuid7
 from project.core.signing import Signer
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
-from project.core.web.asgi import create_app
 
 SEED = "/api/v1/seed"
 USERS = "/api/v1/accounts/users"

@@ -3,8 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, status
-from fastapi.security import OAuth2PasswordRequestForm
+from fastapi import APIRouter, Body, Form, Path, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
 from apps.accounts import services
@@ -16,6 +15,7 @@ from apps.accounts.schemas import (
     MeUpdate,
     OAuthError,
     PasswordChange,
+    PasswordGrant,
     Token,
     UserCreate,
     UserRead,
@@ -139,7 +139,7 @@ async def oauth_error(_: Request, refusal: Refusal) -> Response | None:
 )
 @answers_with(oauth_error)
 async def token(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    form: Annotated[PasswordGrant, Form(description="The OAuth2 password form.")],
     request: Request,
     response: Response,
     runtime: CurrentRuntime,
@@ -147,7 +147,7 @@ async def token(
     limiter: CurrentLimiter,
 ) -> Token:
     """Exchange e-mail (as `username`) and password for a short access token."""
-    user = await services.authenticate(manager, limiter, request, form.username, form.password)
+    user = await services.authenticate(manager, limiter, request, form.username, form.password.get_secret_value())
     session, lifetime = await services.open_api_session(manager, request, user)
     seconds = int(lifetime.total_seconds())
     signed = Signer(runtime.settings.keys).sign(ACCESS, str(user.id), seconds, sid=str(session.id))

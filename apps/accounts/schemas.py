@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, EmailStr, Field, SecretStr
@@ -101,6 +101,17 @@ class AccountDelete(BaseModel):
     """The end of one's account; the password proves that it is you."""
 
     password: Password
+
+
+class PasswordGrant(BaseModel):
+    """The OAuth2 password form (RFC 6749, section 4.3)."""
+
+    grant_type: Literal["password"] | None = Field(default=None, description="password, or left out.")
+    username: str = Field(max_length=254, description="The e-mail.")
+    password: SecretStr = Field(max_length=256, description="The password.")
+    scope: str = Field(default="", max_length=200, description="Accepted and not used.")
+    client_id: str | None = Field(default=None, max_length=200, description="Accepted and not used.")
+    client_secret: SecretStr | None = Field(default=None, max_length=200, description="Accepted and not used.")
 
 
 class Token(BaseModel):

@@ -3,10 +3,11 @@
 conf errors log identity templating signing pool checks   the ground: settings, refusals, logs, who is asking
 db/                 engine, models, queries, migrations
 apps runtime        the plug, and what one process opens
-web/                edge, guard, forms, pages, problems, docs, and their assembly
+web/                edge, guard, forms, pages, problems, docs
 admin/              SQLAdmin behind the site's own sign-in
 management/         manage.py's commands
 testing/            the pytest plug-in
+asgi                create_app: the assembly of it all
 """
 
 from importlib import import_module
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from project.core.admin import ModelAdmin as ModelAdmin
     from project.core.apps import AppConfig as AppConfig, MenuItem as MenuItem
+    from project.core.asgi import create_app as create_app
     from project.core.checks import Finding as Finding, check as check
     from project.core.conf import AppSettings as AppSettings, Settings as Settings
     from project.core.db.engine import on_commit as on_commit
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from project.core.log import get_logger as get_logger
     from project.core.management import command as command
     from project.core.runtime import Runtime as Runtime
-    from project.core.web.asgi import create_app as create_app
     from project.core.web.deps import DB as DB, CurrentRuntime as CurrentRuntime, Limit as Limit, Offset as Offset
     from project.core.web.forms import Form as Form, Submitted as Submitted
     from project.core.web.pages import on_invalid as on_invalid, redirect as redirect, render as render
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 _FACE = {
     "admin": "ModelAdmin",
     "apps": "AppConfig MenuItem",
+    "asgi": "create_app",
     "checks": "Finding check",
     "conf": "AppSettings Settings",
     "db.engine": "on_commit",
@@ -62,7 +64,6 @@ _FACE = {
     "log": "get_logger",
     "management": "command",
     "runtime": "Runtime",
-    "web.asgi": "create_app",
     "web.deps": "CurrentRuntime DB Limit Offset",
     "web.forms": "Form Submitted",
     "web.pages": "on_invalid redirect render",

@@ -12,9 +12,9 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from selectolax.lexbor import LexborHTMLParser
 
+from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.testing.plugin import MakeSettings, NewClient, running
-from project.core.web.asgi import create_app
 
 PUBLIC = {
     "POST /api/v1/accounts/users",

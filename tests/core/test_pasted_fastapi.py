@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.testing.plugin import MakeSettings, NewClient, running
-from project.core.web.asgi import create_app
 
 API = "/api/v1/pasted"
 SOCKET = "ws://127.0.0.1:8000/pasted/items/3/ws"

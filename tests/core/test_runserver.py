@@ -47,9 +47,8 @@ async def server(site: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]
         "DATABASE_URL": f"sqlite:///{site}/db.sqlite3",
         "INSTALLED_APPS": "project,apps.accounts,tests.core.probe",
     }
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "runserver", str(port)], cwd=site, env=env, process_group=0
-    )
+    words = [sys.executable, "manage.py", "runserver", str(port)]
+    process = subprocess.Popen(words, cwd=site, env=env, process_group=0)  # noqa: ASYNC220
     yield f"http://127.0.0.1:{port}", process
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

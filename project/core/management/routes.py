@@ -12,7 +12,7 @@ from project.core.management import Site
 @click.pass_obj
 def routes(site: Site, search: str) -> None:
     """List every address: methods, path, name."""
-    from project.core.web.asgi import create_app
+    from project.core.asgi import create_app
 
     rows = []
     for route in iter_route_contexts(create_app(site.settings).routes):

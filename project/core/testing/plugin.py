@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi import FastAPI
 
+from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
-from project.core.web.asgi import create_app
 from project.core.web.limits import Limiter
 
 BACKENDS = ["sqlite", "postgresql"]
