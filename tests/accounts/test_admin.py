@@ -1,14 +1,18 @@
 """People and sessions in the admin: what staff may do, and what only superusers may."""
 
 import re
+from asyncio import Barrier
+from uuid import uuid4
 
+import anyio
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from apps.accounts.models import Session, User
-from apps.accounts.testing import PASSWORD, MakeUser, SignIn
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, sign_in_as
 from project.core.testing.plugin import NewClient
 
 ON = {"is_active": "y", "is_staff": "y", "is_superuser": "y", "is_verified": "y"}
@@ -93,6 +97,17 @@ async def test_a_superuser_is_out_of_reach_for_staff(
     assert (await db.get_one(User, root.id)).is_active
 
 
+async def test_a_person_who_is_not_there_is_a_404(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
+    await sign_in(is_staff=True)
+    nobody = uuid4()
+    for answer in (
+        await client.get(f"/admin/user/details/{nobody}"),
+        await client.get(f"/admin/user/edit/{nobody}"),
+        await client.delete(f"/admin/user/delete?pks={nobody}"),
+    ):
+        assert answer.status_code == 404
+
+
 async def test_nobody_deletes_their_own_account_here(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
 ) -> None:
@@ -120,6 +135,26 @@ async def test_the_last_active_superuser_stays(
     assert user.is_superuser
     await make_user("second@example.com", is_superuser=True)
     assert (await client.post(f"/admin/user/edit/{me.id}", data=form("Ann", *kept))).status_code == 302
+
+
+async def test_two_superusers_cannot_remove_each_other_at_once(live_app: FastAPI, new_client: NewClient) -> None:
+    people = [await add_user(live_app, f"{name}@example.com", is_superuser=True) for name in ("ann", "bob")]
+    clients = [new_client(live_app) for _ in people]
+    for client, user in zip(clients, people, strict=True):
+        await sign_in_as(client, live_app, user)
+
+    both = Barrier(2)
+
+    async def demote(client: httpx2.AsyncClient, user: User) -> None:
+        await client.get("/admin/user/list")  # a connection for each is open before they race
+        await both.wait()
+        await client.post(f"/admin/user/edit/{user.id}", data=form("Ann", "is_active", "is_staff"))
+
+    async with anyio.create_task_group() as tasks:
+        for client, other in zip(clients, reversed(people), strict=True):
+            tasks.start_soon(demote, client, other)
+    async with live_app.state.runtime.unit_of_work(write=False) as db:
+        assert len((await db.exec(select(User).where(User.is_superuser))).all()) == 1
 
 
 async def test_deleting_a_session_signs_it_out(

@@ -27,7 +27,7 @@ from apps.accounts.testing import SignIn, add_user, sign_in_as
 from project.core import Invalid, ModelAdmin
 from project.core.admin.site import Site
 from project.core.errors import ConfigurationError
-from project.core.testing.plugin import NewClient
+from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.web import problems
 
 SAVE = {"save": "Save"}
@@ -304,6 +304,21 @@ async def test_no_text_column_is_a_way_to_read_files(staff: httpx2.AsyncClient, 
         assert (await staff.get(f"/admin/book/{book.id}/file/{way}/")).status_code == 404
 
 
+async def test_behind_a_proxy_that_ends_tls_every_address_is_https(
+    backend: Databases, make_settings: MakeSettings, new_client: NewClient
+) -> None:
+    async with backend.copy() as url:
+        settings = make_settings(DATABASE_URL=url, SITE_URL="https://site.example")
+        async with running(settings) as app:
+            client = new_client(app)
+            await sign_in_as(client, app, await add_user(app, is_staff=True))
+            cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+            page = await client.get("http://site.example/admin/user/list", headers={"Cookie": cookie})
+    assert page.status_code == 200
+    assert "https://site.example/admin/statics/" in page.text
+    assert "http://site.example" not in page.text
+
+
 async def test_times_are_shown_in_utc(staff: httpx2.AsyncClient, add_book: AddBook) -> None:
     await add_book(printed_at=datetime(2026, 5, 31, 18, 0, 5, tzinfo=UTC))
     assert "2026-05-31 18:00:05 UTC" in (await staff.get("/admin/book/list")).text
@@ -531,6 +546,7 @@ async def test_the_json_export_is_json_and_bounded(
         await add_book(title)
     rows = json.loads((await staff.get("/admin/book/export/json")).text)
     assert {row["title"] for row in rows} == {"=A", "B", "C"}
+    assert 0 < BookAdmin.export_max_rows <= 10_000
     monkeypatch.setattr(BookAdmin, "export_max_rows", 2)
     assert len(json.loads((await staff.get("/admin/book/export/json")).text)) == 2
 

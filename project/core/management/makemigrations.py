@@ -41,8 +41,9 @@ def makemigrations(runtime: Runtime, apps: tuple[str, ...], name: str, noinput: 
     """Write a revision for what the models have and the revisions lack; APP keeps to its tables."""
     from project.core.db.migrations import FOLDER, MigrationError, read, writing
 
-    for label in set(apps) - {"core"}:
-        runtime.registry.app(label)
+    labels = [*(app.label for app in runtime.registry.apps), "core"]
+    for label in set(apps).difference(labels):
+        raise CommandError(f"There is no app {label!r}; the apps are {', '.join(labels)}.", 2)
     if name and not name.isidentifier():
         raise CommandError(f"{name!r} cannot be part of a file name here: use letters, digits and _.", 2)
     try:

@@ -45,7 +45,7 @@ def _target(labels: list[str], app: str | None, revision: str | None) -> str:
         click.echo("All apps share one history: all of it is applied.")
         return "head"
     if revision:
-        raise CommandError(f"There is no app {app!r}; its apps are {', '.join(labels)}.", 2)
+        raise CommandError(f"There is no app {app!r}; the apps are {', '.join(labels)}.", 2)
     return app or "head"
 
 

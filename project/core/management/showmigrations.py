@@ -24,8 +24,9 @@ def showmigrations(runtime: Runtime, apps: tuple[str, ...]) -> None:
         done = history.applied(asyncio.run(heads()))
     except MigrationError as error:
         raise CommandError(str(error), error.code) from error
-    for label in set(apps) - {"core"}:
-        runtime.registry.app(label)
+    labels = [*(app.label for app in runtime.registry.apps), "core"]
+    for label in set(apps).difference(labels):
+        raise CommandError(f"There is no app {label!r}; the apps are {', '.join(labels)}.", 2)
     shown = [each for each in history.revisions.values() if not apps or {*apps} & {*each.apps}]
     for each in shown:
         click.echo(f" [{'X' if each.id in done else ' '}] {each.id}")

@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 MEMORY = "sqlite+aiosqlite://"
 TURN = 6_043_187_220  # our number among PostgreSQL's advisory locks
 LOCK_NOT_AVAILABLE, NO_SUCH_DATABASE = "55P03", "3D000"
-LOCK_SECONDS = 2
+LOCK_SECONDS = 2.0
 LOCK_TRIES = 15
 BUSY_SECONDS = 60
 Report = Callable[[str], None]
@@ -67,10 +66,10 @@ async def connect(url: URL | str, *, begin: str = "IMMEDIATE") -> AsyncIterator[
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
-        pragmas = {"busy_timeout": BUSY_SECONDS * 1000, "journal_mode": "WAL", "foreign_keys": "OFF"}
+        pragmas = {"busy_timeout": int(BUSY_SECONDS * 1000), "journal_mode": "WAL", "foreign_keys": "OFF"}
         sqlite_manners(engine, pragmas, begin=begin)
     else:
-        limits = {"lock_timeout": f"{LOCK_SECONDS}s", "statement_timeout": "0"}
+        limits = {"lock_timeout": f"{int(LOCK_SECONDS * 1000)}ms", "statement_timeout": "0"}
         settings = {"application_name": "uptempo migrate", **limits}
         arguments = {"server_settings": settings}
         engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
@@ -101,13 +100,14 @@ async def run(
         try:
             async with only_one():
                 step = await connection.run_sync(runner.step)
-        except DBAPIError as error:
+        except Exception as error:
             tries += 1
-            if _sqlstate(error) != LOCK_NOT_AVAILABLE or tries == LOCK_TRIES:
-                raise MigrationError(_failed(runner.current, error)) from error
-            report(" waiting for a lock\n")
-            await asyncio.sleep(1)
-            continue
+            if _sqlstate(error) == LOCK_NOT_AVAILABLE and tries < LOCK_TRIES:
+                report(" waiting for a lock\n")
+                await asyncio.sleep(LOCK_SECONDS / 2)
+                continue
+            report(" FAILED\n" if runner.current else "")
+            raise _refusal(runner.current, error) from error
         if step is None:
             return moved
         moved.append(step)
@@ -140,10 +140,6 @@ class _Runner:
         self.current, self.done = "", None
         try:
             self.environment.run(self._next, connection=connection)
-        except (MigrationError, DBAPIError):
-            raise
-        except Exception as error:
-            raise MigrationError(_failed(self.current, error)) from error
         finally:
             connection.rollback()
         return self.done
@@ -221,14 +217,16 @@ def _sqlstate(error: BaseException) -> str:
     return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
-def _failed(current: str, error: Exception) -> str:
+def _refusal(current: str, error: Exception) -> MigrationError:
+    if isinstance(error, MigrationError):
+        return error
     what = f"{current} failed and was rolled back" if current else "Migrating failed"
     reason = str(getattr(error, "orig", error)).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     if _sqlstate(error) == LOCK_NOT_AVAILABLE:
         reason = "something else held a lock on its table for too long; try again in a quieter moment"
     elif reason == "database is locked":
         reason = "another process keeps the database busy; stop it or try again"
-    return f"{what}: {reason}."
+    return MigrationError(f"{what}: {reason}.")
 
 
 def _unreachable(url: URL, error: Exception) -> str:

@@ -32,7 +32,7 @@ from project.core.db.migrations.history import MigrationError
 from project.core.db.models import metadata
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
-CAST = re.compile(r"::[a-z ]+(\([\d, ]+\))?(\[\])?")  # as PostgreSQL writes 'x'::character varying
+CAST = re.compile(r"::[a-z]+( [a-z]+)*(\([\d, ]+\))?(\[\])?")  # as PostgreSQL writes 'x'::character varying
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
 
 
@@ -86,8 +86,13 @@ def rename_sql(dialect: sa.Dialect, old: str, new: str) -> str:
     )
 
 
+def plain_sql(written: str) -> str:
+    """SQL read back from PostgreSQL as both databases understand it."""
+    return re.sub(r"= ANY \(ARRAY\[(.*?)\]\)", r"IN (\1)", CAST.sub("", written))
+
+
 def _values(condition: str) -> set[str]:
-    return set(re.findall(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", CAST.sub("", condition)))
+    return set(re.findall(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", plain_sql(condition)))
 
 
 class Environment:
@@ -198,5 +203,5 @@ def _render_default(value: Any) -> str | Literal[False]:
         case sa.Function() if not list(value.clauses):
             return f"sa.func.{value.name}()"
         case sa.TextClause():
-            return f"sa.text({CAST.sub('', value.text)!r})"
+            return f"sa.text({plain_sql(value.text)!r})"
     return False

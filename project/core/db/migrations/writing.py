@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project.core.db.migrations import applying, wording
 from project.core.db.migrations.answers import Answers
-from project.core.db.migrations.environment import Environment, rename_sql
+from project.core.db.migrations.environment import Environment, plain_sql, rename_sql
 from project.core.db.migrations.history import FOLDER, MigrationError, pending, read
 from project.core.db.models import metadata as site_metadata
 
@@ -179,6 +179,7 @@ class _Comparison:
         )
         parts: dict[str, Any] = {}
         _render_python_into_templatevars(AutogenContext(context, metadata=self.metadata), script, parts)
+        parts["downgrades"] = plain_sql(parts["downgrades"])
         return {name: re.sub(r"\s*# ### .*|, schema=None", "", part).strip() for name, part in parts.items()}
 
 

@@ -1,0 +1,51 @@
+"""What tests of several rooms share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ["manage.py", "pyproject.toml", "project", "apps", "templates", "static", "migrations"]
+TEST_PARTS = ["tests/__init__.py", "tests/core/__init__.py", "tests/core/probe"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def site_copy(tmp_path: Path) -> Path:
+    """A copy of the site that a test may edit."""
+    for part in [*PARTS, *TEST_PARTS]:
+        source, target = ROOT / part, tmp_path / "site" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def site_environment(site_copy: Path) -> dict[str, str]:
+    """The environment of a process that runs the copy."""
+    return os.environ | {
+        "MANAGE_NO_BOOTSTRAP": "1",
+        "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz",
+        "DEBUG": "true",
+        "DATABASE_URL": f"sqlite:///{site_copy}/db.sqlite3",
+    }
+
+
+@pytest.fixture
+def run_in_copy(site_copy: Path, site_environment: dict[str, str]) -> Run:
+    """Run Python's words in the copy: `run_in_copy("manage.py", "migrate")`."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words], cwd=site_copy, env=site_environment, capture_output=True, text=True, check=False
+        )
+
+    return run

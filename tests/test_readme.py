@@ -1,0 +1,59 @@
+"""The README is true: its blog works as printed, and its commands exist."""
+
+import re
+from pathlib import Path
+
+from project.core.management import catalogue
+from project.core.testing.plugin import Manage
+from tests.conftest import Run
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def printed_files() -> dict[str, str]:
+    """{path: text} of each file of the blog: the block that follows the line which names it."""
+    files: dict[str, str] = {}
+    named = ""
+    parts = re.split(r"^```(\w*)\n", README.read_text(), flags=re.M)
+    for prose, text in zip(parts[0::4], parts[2::4], strict=False):
+        found = re.findall(r"^(?:and |Two templates\. |.*?)`((?:apps|templates|tests)/blog/\w+\.\w+)`", prose, re.M)
+        named = found[-1] if found else ""
+        if named:
+            files[named] = text
+    return files
+
+
+def test_the_blog_works_as_printed(site_copy: Path, run_in_copy: Run) -> None:
+    files = printed_files()
+    assert len(files) == 9
+    for folder in ("apps/blog", "tests/blog"):
+        (site_copy / folder).mkdir(parents=True)
+        (site_copy / folder / "__init__.py").touch()
+    for name, text in files.items():
+        (site_copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (site_copy / name).write_text(text)
+    settings = site_copy / "project" / "settings.py"
+    settings.write_text(settings.read_text().replace('"apps.accounts",', '"apps.accounts",\n        "apps.blog",'))
+    for words in [
+        ("manage.py", "makemigrations"),
+        ("manage.py", "migrate"),
+        ("manage.py", "makemigrations", "--check"),
+        ("manage.py", "check"),
+        ("-m", "ruff", "check", "apps/blog", "tests/blog"),
+        ("-m", "ruff", "format", "--check", "apps/blog", "tests/blog"),
+        ("manage.py", "test", "tests/blog"),
+    ]:
+        done = run_in_copy(*words)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+def test_every_command_it_names_exists(manage: Manage) -> None:
+    text = README.read_text()
+    for name in set(re.findall(r"manage\.py ([a-z]+)", text)) - {"help", "test"}:
+        assert manage(name, "--help").exit_code == 0, name
+
+
+def test_every_command_is_in_its_table() -> None:
+    table = "\n".join(line for line in README.read_text().splitlines() if line.startswith("|"))
+    for name in [*catalogue.CORE, "createsuperuser", "changepassword"]:
+        assert f"`{name}" in table, name
