@@ -52,12 +52,16 @@ async def list_users(
     limit: Limit = 10,
     offset: Offset = 0,
     search: Annotated[str, Query(max_length=100, description="Part of an e-mail or a name.")] = "",
+    active: Annotated[bool | None, Query(description="Only those who may log in, or only those who may not.")] = None,
+    staff: Annotated[bool | None, Query(description="Only staff, or only the others.")] = None,
     sort: Annotated[
         str, Query(max_length=30, description="email, name or created_at; a leading minus reverses.")
     ] = "-created_at",
 ) -> Page[UserRead]:
     """List people (staff only)."""
-    found = await services.list_users(db, search=search, sort=sort, limit=limit, offset=offset)
+    found = await services.list_users(
+        db, search=search, active=active, staff=staff, sort=sort, limit=limit, offset=offset
+    )
     return Page[UserRead].of(found, UserRead.model_validate, request, response)
 
 

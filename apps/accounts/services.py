@@ -99,10 +99,21 @@ async def log_out(db: AsyncSession, user: Principal) -> None:
 
 
 async def list_users(
-    db: AsyncSession, *, search: str = "", sort: str = "-created_at", limit: int = 10, offset: int = 0
+    db: AsyncSession,
+    *,
+    search: str = "",
+    active: bool | None = None,
+    staff: bool | None = None,
+    sort: str = "-created_at",
+    limit: int = 10,
+    offset: int = 0,
 ) -> Slice[User]:
     """People, newest first unless sorted otherwise; raises Invalid for an unknown sort."""
     statement = select(User)
+    if active is not None:
+        statement = statement.where(User.is_active == active)
+    if staff is not None:
+        statement = statement.where(User.is_staff == staff)
     if search:
         statement = statement.where(or_(contains(User.email, search), contains(User.name, search)))
     return await paginate(db, order_by(statement, sort, SORTS).order_by(col(User.id)), limit=limit, offset=offset)

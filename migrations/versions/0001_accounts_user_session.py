@@ -1,4 +1,4 @@
-"""Create table accounts_user; Create table accounts_session; Create index ix_accounts_session_expires_…"""
+"""Create table accounts_user; Create table accounts_session."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,13 +44,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_session")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_accounts_session_token_hash")),
     )
-    with op.batch_alter_table("accounts_session", schema=None) as batch_op:
+    with op.batch_alter_table("accounts_session") as batch_op:
         batch_op.create_index(batch_op.f("ix_accounts_session_expires_at"), ["expires_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_accounts_session_user_id"), ["user_id"], unique=False)
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("accounts_session", schema=None) as batch_op:
+    with op.batch_alter_table("accounts_session") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_session_user_id"))
         batch_op.drop_index(batch_op.f("ix_accounts_session_expires_at"))
 

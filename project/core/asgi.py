@@ -16,10 +16,13 @@ from project.core.identity import principal
 from project.core.runtime import Runtime
 from project.core.signing import Signer
 from project.core.web import docs, health, problems, static
+from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
-from project.core.web.forms import forms_last
 from project.core.web.guard import Guard
 from project.core.web.limits import Limiter
+from project.core.web.pages import as_pages
+
+logger = log.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -32,11 +35,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
-        max_body_size=settings.MAX_BODY_SIZE,
         middleware=[
             *([Middleware(ProxyHeadersMiddleware, settings.TRUSTED_PROXIES)] if settings.TRUSTED_PROXIES else []),
             Middleware(Edge, settings),
             Middleware(Guard, settings),
+            Middleware(BodyLimit, settings),
         ],
     )
     app.state.runtime = runtime
@@ -61,9 +64,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     writer = log.configure(settings.LOG_LEVEL, json=as_json)
     try:
         async with app.state.runtime:
+            await _remind(app.state.runtime)
             yield
     finally:
         writer.stop()
+
+
+async def _remind(runtime: Runtime) -> None:
+    """Say in development that migrations wait; a database that is away does not hinder the start."""
+    if runtime.settings.DEBUG:
+        parts = await health.parts_of(runtime)
+        if parts.get("migrations") == "pending":
+            logger.warning("migrations are waiting: run `python3 manage.py migrate`")
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -75,9 +87,8 @@ def _mount_apps(app: FastAPI, runtime: Runtime) -> None:
         if each.api:
             app.include_router(each.api, prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
         if each.pages:
-            forms_last(each.pages)
             app.include_router(
-                each.pages,
+                as_pages(each.pages),
                 prefix=each.pages_prefix,
                 include_in_schema=False,
                 dependencies=[Depends(principal)],

@@ -126,6 +126,16 @@ async def test_staff_list_people_in_parts(client: httpx2.AsyncClient, sign_in: S
     ] == "user11@example.com"
 
 
+@pytest.mark.parametrize(("query", "total"), [("staff=true", 1), ("staff=false", 2), ("active=false", 1), ("", 3)])
+async def test_people_are_filtered_by_allowed_names(
+    client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, query: str, total: int
+) -> None:
+    await sign_in("staff@example.com", is_staff=True)
+    await make_user("bob@example.com")
+    await make_user("gone@example.com", is_active=False)
+    assert (await client.get(f"{ACCOUNTS}/users?{query}")).json()["total"] == total
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "offset=-1", "limit=x", "sort=hashed_password", "sort=1;drop", "sort=--email"]
 )

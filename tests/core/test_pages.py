@@ -27,6 +27,11 @@ async def test_htmx_gets_the_block_and_everybody_else_the_page(
     assert "HX-Request" in answer.headers["vary"]
 
 
+async def test_head_is_answered_like_get(client: httpx2.AsyncClient) -> None:
+    assert (await client.head("/")).status_code == 200
+    assert (await client.head("/accounts/logout")).status_code == 405
+
+
 async def test_a_form_refused_by_the_handler_comes_back_with_the_error_at_its_field(
     probe: httpx2.AsyncClient,
 ) -> None:

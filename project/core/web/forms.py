@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, SecretStr, ValidationError
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -214,19 +213,7 @@ else:
             return Annotated[schema, Depends(FormReader(schema))]
 
 
-def forms_last(router: APIRouter) -> None:
-    """Ask each endpoint's identity before its form is read, in whatever order its parameters stand."""
-    for route in router.routes:
-        if isinstance(included := getattr(route, "original_router", None), APIRouter):
-            forms_last(included)
-        elif isinstance(route, APIRoute):
-            signature = inspect.signature(route.endpoint, eval_str=True)
-            ordered = sorted(signature.parameters.values(), key=_reads_form)
-            keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
-            endpoint: Any = route.endpoint
-            endpoint.__signature__ = signature.replace(parameters=keywords)
-
-
-def _reads_form(parameter: inspect.Parameter) -> bool:
+def reads_form(parameter: inspect.Parameter) -> bool:
+    """Whether a handler's parameter is a `Submitted[...]`."""
     metadata = getattr(parameter.annotation, "__metadata__", ())
     return any(isinstance(getattr(each, "dependency", None), FormReader) for each in metadata)

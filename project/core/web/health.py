@@ -39,13 +39,14 @@ async def live() -> Live:
 @router.get("/health/ready", include_in_schema=False)
 async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
     """Look at the database and its migrations; 503 while one of them is not ready."""
-    parts = await _parts(runtime)
+    parts = await parts_of(runtime)
     good = all(state == "ok" for state in parts.values())
     response.status_code = 200 if good else 503
     return Ready(status="ok" if good else "unavailable", parts=parts)
 
 
-async def _parts(runtime: Runtime) -> dict[str, Literal["ok", "away", "pending"]]:
+async def parts_of(runtime: Runtime) -> dict[str, Literal["ok", "away", "pending"]]:
+    """The state of each part, within two seconds."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             async with runtime.unit_of_work(write=False) as db:

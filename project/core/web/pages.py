@@ -1,10 +1,13 @@
 """Pages: render a template or one block of it, redirect with a message, show a form again."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -13,7 +16,7 @@ from project.core.identity import Principal, principal
 from project.core.log import get_logger
 from project.core.signing import BadToken
 from project.core.templating import render_block
-from project.core.web.forms import Form
+from project.core.web.forms import Form, reads_form
 from project.core.web.problems import F, Refusal, Voice, answers_with
 
 log = get_logger(__name__)
@@ -44,6 +47,22 @@ class MenuLink:
     title: str
     url: str
     active: bool
+
+
+def as_pages(router: APIRouter) -> APIRouter:
+    """Give a router's routes the manners of pages: HEAD like GET, and whoever asks is known before a form is read."""
+    for route in router.routes:
+        if isinstance(included := getattr(route, "original_router", None), APIRouter):
+            as_pages(included)
+        elif isinstance(route, APIRoute):
+            if "GET" in route.methods:
+                route.methods.add("HEAD")
+            endpoint: Any = route.endpoint
+            signature = inspect.signature(endpoint, eval_str=True)
+            ordered = sorted(signature.parameters.values(), key=reads_form)
+            keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
+            endpoint.__signature__ = signature.replace(parameters=keywords)
+    return router
 
 
 def wants_fragment(request: Request) -> bool:

@@ -129,6 +129,8 @@ def refusal_of(error: Exception) -> Refusal:
     match error:
         case DomainError():
             return _of_domain(error)
+        case RequestValidationError() if isinstance(error.body, bytes):
+            return Refusal(415, "unsupported_media_type", "Send JSON, with Content-Type: application/json.")
         case RequestValidationError():
             errors = field_errors(error.errors())
             return Refusal(422, "invalid", "Some of the data is not valid.", errors)
