@@ -55,8 +55,8 @@ def as_pages(router: APIRouter) -> APIRouter:
         if isinstance(included := getattr(route, "original_router", None), APIRouter):
             as_pages(included)
         elif isinstance(route, APIRoute):
-            if "GET" in route.methods:
-                route.methods.add("HEAD")
+            methods = route.methods or set()
+            route.methods = methods | {"HEAD"} if "GET" in methods else methods
             endpoint: Any = route.endpoint
             signature = inspect.signature(endpoint, eval_str=True)
             ordered = sorted(signature.parameters.values(), key=reads_form)
