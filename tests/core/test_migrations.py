@@ -30,7 +30,7 @@ from project.core.testing.plugin import MakeSettings
 
 POST = "INSERT INTO blog_post (id, title, state, data, stars) VALUES (1, 'kept', 'draft', '{}', 1)"
 State = StrEnum("State", ["draft", "done"])
-MoreState = StrEnum("MoreState", ["draft", "done", "lost"])
+MoreState = StrEnum("MoreState", ["draft", "done", "archived"])
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def tables(*columns: sa.Column[Any], states: type[StrEnum] = State, title: str =
         sa.Column("data", sa.JSON().with_variant(postgresql.JSONB(), "postgresql")),
         sa.Column("open", sa.Boolean, nullable=False, server_default=sa.true()),
         sa.Column("stars", sa.Integer, nullable=False, index=True),
-        sa.CheckConstraint("stars >= 0", name="stars"),
+        sa.CheckConstraint(f"stars >= 0 AND {title} <> ''", name="stars"),
         *columns,
     )
     sa.Table(
@@ -146,7 +146,7 @@ async def test_what_is_written_on_one_database_runs_on_the_other_without_drift(
     grown.tables["blog_post"].c.published.nullable = False
     other = tables()
     other.remove(other.tables["blog_comment"])
-    changes = {POST: tables(), "UPDATE blog_post SET state = 'lost'": grown, "SELECT 1": other}
+    changes = {POST: tables(), "UPDATE blog_post SET state = 'archived'": grown, "SELECT 1": other}
     for query, metadata in changes.items():
         path = await make(folder, metadata, url if here else MEMORY, defaults={"blog_post.seen": "2026-01-01"})
         assert "sqlmodel" not in path.read_text()
@@ -154,7 +154,7 @@ async def test_what_is_written_on_one_database_runs_on_the_other_without_drift(
         for place in (url, MEMORY):
             assert await writing.compare(place, folder=folder, metadata=metadata) is None
         await rows(url, query, "UPDATE blog_post SET state = 'done'")
-    assert path.stem == "0003_blog_comment_delete_post_alter_title_alter_published_and_more"
+    assert path.stem == "0003_blog_comment_delete_post_alter_title_alter_state_and_more"
     assert "note VARCHAR(9)" in str(await statements(MEMORY, path.stem, backwards=True, folder=folder))
     assert await rows(url, "SELECT title, stars FROM blog_post") == [("kept", 1)]
     await migrate_database(url, "0001", folder=folder)

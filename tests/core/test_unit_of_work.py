@@ -31,6 +31,14 @@ async def test_a_failing_commit_is_no_2xx_in_json(probe_app: FastAPI, probe: htt
     assert (await children(probe_app), HAPPENED) == (0, [])
 
 
+async def test_the_next_write_after_a_failing_commit_works(probe_app: FastAPI, probe: httpx2.AsyncClient) -> None:
+    await probe.post("/api/v1/probe/children", json={"parent_id": MISSING})
+    async with probe_app.state.runtime.unit_of_work() as db:
+        db.add(Parent(id=1))
+    assert (await probe.post("/api/v1/probe/children", json={"parent_id": 1})).status_code == 201
+    assert await children(probe_app) == 1
+
+
 async def test_a_good_commit_comes_before_the_answer(probe_app: FastAPI, probe: httpx2.AsyncClient) -> None:
     HAPPENED.clear()
     async with probe_app.state.runtime.unit_of_work() as db:

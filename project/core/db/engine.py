@@ -129,6 +129,12 @@ def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) 
             cursor.execute(f"PRAGMA {name}={value}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "reset")
+    def _reset(dbapi: Any, _: Any, state: Any) -> None:
+        # A COMMIT that fails on a deferred constraint leaves the transaction open, and the pool takes it for ended.
+        if not state.terminate_only and state.asyncio_safe:
+            dbapi.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
         connection.exec_driver_sql(f"BEGIN {begin}")

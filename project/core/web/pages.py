@@ -23,10 +23,14 @@ log = get_logger(__name__)
 FLASH, FLASH_SECONDS = "flash", 120
 TITLES = {
     400: "That did not work",
+    401: "Who are you?",
     403: "Not allowed",
     404: "Nothing here",
     405: "Not this way",
+    409: "That clashes",
+    412: "Changed meanwhile",
     413: "Too large",
+    422: "Not valid",
     429: "Slow down",
     503: "Back in a moment",
 }
