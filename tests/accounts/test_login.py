@@ -201,3 +201,9 @@ async def test_a_weaker_hash_is_replaced_at_the_next_log_in(
     assert (await client.post(LOGIN, json=ANN)).status_code == 200
     await db.refresh(row)
     assert "m=19456,t=2" in row.hashed_password
+
+
+def test_nobodys_hash_costs_what_everybodys_does() -> None:
+    from apps.accounts.manager import HASHER, NOBODY
+
+    assert NOBODY.rpartition("$")[0].rpartition("$")[0] == HASHER.hash("x").rpartition("$")[0].rpartition("$")[0]

@@ -63,9 +63,8 @@ def main(rounds: int) -> None:
             "first 200": [first_200(env) for _ in range(rounds)],
         }
     for name, seconds in taken.items():
-        print(
-            f"{name:<10} median {statistics.median(seconds):.2f} s (limit {LIMITS[name]}), all {sorted(round(s, 2) for s in seconds)}"
-        )
+        each = sorted(round(one, 2) for one in seconds)
+        print(f"{name:<10} median {statistics.median(seconds):.2f} s (limit {LIMITS[name]}), all {each}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,24 @@ from sqlalchemy.orm import ORMExecuteState, Session as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 from sqlmodel.orm.session import Session as SQLModelSession
 
+UNDEFINED_TABLE = "42P01"
 REFUSED = "a read-only unit of work cannot write; answer POST, PUT, PATCH or DELETE for that"
 
 
 class ReadOnlyUnit(RuntimeError):
     """A GET or HEAD request, or another read-only unit of work, tried to write."""
+
+
+def lacks_table(error: Exception) -> bool:
+    """Whether the database says that a table is not there: most likely nobody has migrated it yet."""
+    return "no such table" in str(error) or sqlstate(error) == UNDEFINED_TABLE
+
+
+def sqlstate(error: Exception) -> str:
+    """PostgreSQL's five letters for what went wrong, or nothing."""
+    original = getattr(error, "orig", None)
+    cause = getattr(original, "__cause__", None)
+    return str(getattr(cause, "sqlstate", None) or getattr(original, "sqlstate", None) or "")
 
 
 class _Session(SQLModelSession):

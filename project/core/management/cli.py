@@ -74,21 +74,18 @@ def _dashed(function: Callable[..., Any]) -> str:
 async def _entered(runtime: "Runtime", function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+    from project.core.db.session import lacks_table
+
     try:
         async with runtime:
             return await function(runtime, *args, **kwargs)
-    except (OperationalError, InterfaceError, ConnectionError, TimeoutError) as error:
-        raise CommandError(_why_away(error)) from error
-    except DBAPIError as error:
-        if "UndefinedTable" in str(error):
-            raise CommandError(_why_away(error)) from error
-        raise
-
-
-def _why_away(error: Exception) -> str:
-    if "no such table" in str(error) or "UndefinedTable" in str(error):
-        return "The database has no tables yet: run `python3 manage.py migrate` first."
-    return f"The database cannot be reached ({type(error).__name__}): is it running, and is DATABASE_URL right?"
+    except (DBAPIError, ConnectionError, TimeoutError) as error:
+        if lacks_table(error):
+            raise CommandError("The database has no tables yet: run `python3 manage.py migrate` first.") from error
+        if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
+            raise
+        reason = f"The database cannot be reached ({type(error).__name__})"
+        raise CommandError(f"{reason}: is it running, and is DATABASE_URL right?") from error
 
 
 class Manager(click.Group):

@@ -3,9 +3,6 @@
 import ipaddress
 import time
 
-from limits import parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.requests import HTTPConnection
 
 from project.core.errors import TooMany
@@ -15,6 +12,9 @@ class Limiter:
     """Counts tries in this process. A good try does not wash the bad ones off."""
 
     def __init__(self) -> None:
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import MovingWindowRateLimiter
+
         self._window = MovingWindowRateLimiter(MemoryStorage())
 
     async def hit(self, action: str, key: str, rate: str) -> None:
@@ -23,6 +23,8 @@ class Limiter:
         Args:
             rate: such as "10/minute" or "5 per 5 minutes".
         """
+        from limits import parse
+
         item = parse(rate)
         if not await self._window.hit(item, action, key):
             stats = await self._window.get_window_stats(item, action, key)

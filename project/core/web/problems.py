@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket
 
+from project.core.db.session import lacks_table, sqlstate
 from project.core.errors import DomainError, FieldError, Stale, Unavailable
 from project.core.log import get_logger
 from project.core.web.validation import field_errors
@@ -143,11 +144,14 @@ def refusal_of(error: Exception) -> Refusal:
             return _of_domain(Stale())
         case DataError() | UnicodeError():
             return UNSTORABLE
+        case DBAPIError() if lacks_table(error):
+            log.error("a table is missing: run `python3 manage.py migrate`")
+            return _of_domain(Unavailable(retry_after=WAIT_SECONDS))
         case OperationalError() | InterfaceError() | PoolTimeout() | TimeoutError() | ConnectionError():
             return _away(error)
         case DBAPIError() if _is_away(error):
             return _away(error)
-        case DBAPIError() if _sqlstate(error).startswith("22"):
+        case DBAPIError() if sqlstate(error).startswith("22"):
             return UNSTORABLE
     return Refusal.unexpected()
 
@@ -186,21 +190,13 @@ def _of_integrity(error: IntegrityError) -> Refusal:
     return Refusal(409, "conflict", message, [FieldError(column, "conflict", message)])
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    """PostgreSQL's five letters, or nothing."""
-    cause = getattr(error.orig, "__cause__", None)
-    return str(getattr(cause, "sqlstate", None) or getattr(error.orig, "sqlstate", None) or "")
-
-
 def _is_away(error: DBAPIError) -> bool:
-    state = _sqlstate(error)
+    state = sqlstate(error)
     return error.connection_invalidated or state[:2] in ("08", "53", "57") or state in ("55P03", "40001", "40P01")
 
 
 def _away(error: Exception) -> Refusal:
     log.warning("a part is away", error=type(error).__name__, reason=str(getattr(error, "orig", error))[:300])
-    if "no such table" in str(error) or "UndefinedTable" in str(error):
-        return Refusal.unexpected()
     return _of_domain(Unavailable(retry_after=WAIT_SECONDS))
 
 
