@@ -1,135 +1,105 @@
-"""The framework's own system checks; ids are core.E… for errors, core.W… for warnings."""
+"""The framework's own system checks; ids are core.E… for errors, core.W… for warnings, from 100 on for --deploy."""
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from project.core.checks import Check, Finding, check
+from project.core.checks import Finding, check
 from project.core.conf import ROOT
 from project.core.runtime import Runtime
 
 
-@check()
-def browser_assets(runtime: Runtime) -> Iterable[Finding]:
-    """htmx is where the pages expect it."""
-    if not (runtime.settings.DATA_DIR / "vendor" / "htmx.min.js").is_file():
-        yield Finding(
-            "core.W001",
-            "warning",
-            "The browser assets are missing; pages work without JavaScript only.",
-            "Run: python3 manage.py assets",
-        )
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that can be wrong: when it is, and what is then said and advised."""
+
+    id: str
+    broken: Callable[[Runtime], bool]
+    message: str
+    hint: str
+
+    @property
+    def finding(self) -> Finding:
+        """The rule as a finding."""
+        return Finding(self.id, "error" if ".E" in self.id else "warning", self.message, self.hint)
 
 
-@check()
-def identity_answered(runtime: Runtime) -> Iterable[Finding]:
-    """Some app says who is asking."""
-    if runtime.registry.authenticate is None:
-        yield Finding(
-            "core.W002",
-            "warning",
-            "No installed app sets authenticate, so nobody can sign in.",
-            "Add apps.accounts to INSTALLED_APPS.",
-        )
-
-
-@check()
-def secrets_private(_: Runtime) -> Iterable[Finding]:
-    """.env is readable by its owner only."""
+def _env_readable(_: Runtime) -> bool:
     env = ROOT / ".env"
-    if os.name == "posix" and env.exists() and stat.S_IMODE(env.stat().st_mode) & 0o077:
-        yield Finding("core.W003", "warning", "Others on this machine can read .env.", "Run: chmod 600 .env")
+    return os.name == "posix" and env.exists() and bool(stat.S_IMODE(env.stat().st_mode) & 0o077)
 
 
-@check(deploy=True)
-def debug_off(runtime: Runtime) -> Iterable[Finding]:
-    """DEBUG is for development."""
-    if runtime.settings.DEBUG:
-        yield Finding("core.E101", "error", "DEBUG is on.", "Set DEBUG=false in production.")
+def _several_processes() -> bool:
+    return os.environ.get("WEB_CONCURRENCY", "1") not in ("", "0", "1")
 
 
-@check(deploy=True)
-def https(runtime: Runtime) -> Iterable[Finding]:
-    """People reach the site by https, so cookies are Secure."""
-    if not runtime.settings.secure:
-        yield Finding(
-            "core.E102",
-            "error",
-            "SITE_URL is not https, so cookies are sent in the clear.",
-            "Set SITE_URL=https://your.host (TLS may end at a proxy).",
-        )
-
-
-@check(deploy=True)
-def one_process_on_sqlite(runtime: Runtime) -> Iterable[Finding]:
-    """SQLite is for one process."""
-    if not runtime.database.is_sqlite:
-        return
-    if _processes() > 1:
-        yield Finding(
-            "core.E103",
-            "error",
-            f"SQLite with {_processes()} web processes.",
-            "Set DATABASE_URL=postgresql://… or run one process (WEB_CONCURRENCY=1).",
-        )
-    else:
-        yield Finding(
-            "core.W104",
-            "warning",
-            "SQLite with one process: supported, on one machine with a local disk.",
-            "Back the file up; to grow beyond one process set DATABASE_URL=postgresql://…",
-        )
-
-
-def _processes() -> int:
-    given = os.environ.get("WEB_CONCURRENCY", "1")
-    return int(given) if given.isdigit() else 1
-
-
-@check(deploy=True)
-def hosts_named(runtime: Runtime) -> Iterable[Finding]:
-    """The site knows its own names."""
-    if "*" in runtime.settings.ALLOWED_HOSTS:
-        yield Finding(
-            "core.E105",
-            "error",
-            "ALLOWED_HOSTS is *, so any Host header is believed.",
-            "Name your hosts instead.",
-        )
-
-
-@check(deploy=True)
-def proxies_named(runtime: Runtime) -> Iterable[Finding]:
-    """Forwarded headers are believed from known peers only."""
-    if "*" in runtime.settings.TRUSTED_PROXIES:
-        yield Finding(
-            "core.E106",
-            "error",
-            "TRUSTED_PROXIES is *, so anybody may choose the address they are limited by.",
-            "Name the proxy's address or network.",
-        )
-
-
-@check(deploy=True)
-def docs_closed(runtime: Runtime) -> Iterable[Finding]:
-    """Open docs are a choice."""
-    if runtime.settings.docs_open:
-        yield Finding(
-            "core.W107",
-            "warning",
-            "The API docs are open to everybody.",
-            "Unset API_DOCS if that is not meant.",
-        )
-
-
-CORE_CHECKS: list[Check] = [
-    browser_assets,
-    identity_answered,
-    secrets_private,
-    debug_off,
-    https,
-    one_process_on_sqlite,
-    hosts_named,
-    proxies_named,
-    docs_closed,
+RULES = [
+    Rule(
+        "core.W001",
+        lambda runtime: not (runtime.settings.DATA_DIR / "vendor" / "htmx.min.js").is_file(),
+        "The browser assets are missing; pages work without JavaScript only.",
+        "Run: python3 manage.py assets",
+    ),
+    Rule(
+        "core.W002",
+        lambda runtime: runtime.registry.authenticate is None,
+        "No installed app sets authenticate, so nobody can sign in.",
+        "Add apps.accounts to INSTALLED_APPS.",
+    ),
+    Rule("core.W003", _env_readable, "Others on this machine can read .env.", "Run: chmod 600 .env"),
 ]
+DEPLOY_RULES = [
+    Rule("core.E101", lambda runtime: runtime.settings.DEBUG, "DEBUG is on.", "Set DEBUG=false in production."),
+    Rule(
+        "core.E102",
+        lambda runtime: not runtime.settings.secure,
+        "SITE_URL is not https, so cookies are sent in the clear.",
+        "Set SITE_URL=https://your.host (TLS may end at a proxy).",
+    ),
+    Rule(
+        "core.E103",
+        lambda runtime: runtime.database.is_sqlite and _several_processes(),
+        "SQLite with several web processes (WEB_CONCURRENCY).",
+        "Set DATABASE_URL=postgresql://… or run one process.",
+    ),
+    Rule(
+        "core.W104",
+        lambda runtime: runtime.database.is_sqlite and not _several_processes(),
+        "SQLite with one process: supported, on one machine with a local disk.",
+        "Back the file up; to grow beyond one process set DATABASE_URL=postgresql://…",
+    ),
+    Rule(
+        "core.E105",
+        lambda runtime: "*" in runtime.settings.ALLOWED_HOSTS,
+        "ALLOWED_HOSTS is *, so any Host header is believed.",
+        "Name your hosts instead.",
+    ),
+    Rule(
+        "core.E106",
+        lambda runtime: "*" in runtime.settings.TRUSTED_PROXIES,
+        "TRUSTED_PROXIES is *, so anybody may choose the address they are limited by.",
+        "Name the proxy's address or network.",
+    ),
+    Rule(
+        "core.W107",
+        lambda runtime: runtime.settings.docs_open,
+        "The API docs are open to everybody.",
+        "Unset API_DOCS if that is not meant.",
+    ),
+]
+
+
+@check()
+def rules(runtime: Runtime) -> Iterable[Finding]:
+    """What holds everywhere."""
+    return [rule.finding for rule in RULES if rule.broken(runtime)]
+
+
+@check(deploy=True)
+def deploy_rules(runtime: Runtime) -> Iterable[Finding]:
+    """What holds in production."""
+    return [rule.finding for rule in DEPLOY_RULES if rule.broken(runtime)]
+
+
+CORE_CHECKS = [rules, deploy_rules]
