@@ -3,10 +3,12 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+import jwt
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_users import BaseUserManager, InvalidPasswordException, UUIDIDMixin, exceptions
 from fastapi_users.db import BaseUserDatabase
+from fastapi_users.jwt import decode_jwt, generate_jwt
 from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -32,10 +34,6 @@ class UserDB(BaseUserDatabase[User, UUID]):
 
     def __init__(self, db: AsyncSession) -> None:
         self.db = db
-
-    async def release(self) -> None:
-        """Give the connection back; the rows read so far stay usable. Nothing is held open while hashing."""
-        await self.db.close()
 
     async def get(self, id: UUID) -> User | None:
         return await self.db.get(User, id)
@@ -90,7 +88,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         data: UserCreate = user_create
         password = data.password.get_secret_value()
         await self.validate_password(password, data)
-        await self.user_db.release()
+        await self.user_db.db.release()
         hashed = await self.hash(password)
         try:
             user = await self.user_db.create({"email": data.email, "name": data.name, "hashed_password": hashed})
@@ -98,6 +96,46 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
             raise exceptions.UserAlreadyExists from None
         await self.on_after_register(user, request)
         return user
+
+    async def forgot_password(self, user: User, request: Request | None = None) -> None:
+        """Give the hook `on_after_forgot_password` a token that dies with the present password."""
+        if not user.is_active:
+            raise exceptions.UserInactive
+        await self.user_db.db.release()
+        claims = {
+            "sub": str(user.id),
+            "password_fgpt": await self.hash(user.hashed_password),
+            "aud": self.reset_password_token_audience,
+        }
+        lifetime = self.reset_password_token_lifetime_seconds
+        token = generate_jwt(claims, self.reset_password_token_secret, lifetime)
+        await self.on_after_forgot_password(user, token, request)
+
+    async def reset_password(self, token: str, password: str, request: Request | None = None) -> User:
+        """Set the password with a token of forgot_password, once; raises InvalidResetPasswordToken."""
+        try:
+            claims = decode_jwt(token, self.reset_password_token_secret, [self.reset_password_token_audience])
+            user = await self.get(self.parse_id(claims["sub"]))
+            fingerprint = str(claims["password_fgpt"])
+        except (jwt.PyJWTError, KeyError, exceptions.InvalidID, exceptions.UserNotExists):
+            raise exceptions.InvalidResetPasswordToken from None
+        await self.user_db.db.release()
+        good, _ = await self.pool.run(self.password_helper.verify_and_update, user.hashed_password, fingerprint)
+        if not good:
+            raise exceptions.InvalidResetPasswordToken
+        if not user.is_active:
+            raise exceptions.UserInactive
+        await self.set_password(user, password)
+        await self.on_after_reset_password(user, request)
+        return user
+
+    async def _update(self, user: User, update_dict: dict[str, Any]) -> User:
+        """fastapi-users' update, its password hashed off the event loop."""
+        values = dict(update_dict)
+        password = values.pop("password", None)
+        if password is not None:
+            await self.set_password(user, password)
+        return await super()._update(user, values)
 
     async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> User | None:
         """The active person with this e-mail and password, or None; the same work is done for everybody."""
@@ -108,7 +146,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
     async def password_matches(self, user: User | None, password: str) -> bool:
         """Whether the password is this person's; nobody's never matches, after the same time."""
-        await self.user_db.release()
+        await self.user_db.db.release()
         stored = user.hashed_password if user is not None else NOBODY
         good, better = await self.pool.run(self.password_helper.verify_and_update, password, stored)
         if user is None or not good:
@@ -120,7 +158,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
     async def set_password(self, user: User, password: str) -> None:
         """Replace the password; raises InvalidPasswordException."""
         await self.validate_password(password, user)
-        await self.user_db.release()
+        await self.user_db.db.release()
         await self.user_db.update(user, {"hashed_password": await self.hash(password)})
 
 

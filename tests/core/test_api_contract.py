@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
-from selectolax.lexbor import LexborHTMLParser
 
 from project.core.asgi import create_app
 from project.core.conf import ROOT
@@ -180,8 +179,7 @@ async def test_the_docs_load_from_this_site_only(open_site: FastAPI, new_client:
     client = new_client(open_site)
     answer = await client.get("/api/docs")
     assert answer.status_code == 200
-    page = LexborHTMLParser(answer.text)
-    links = [node.attributes[name] or "" for name in ("src", "href") for node in page.css(f"[{name}]")]
+    links = re.findall(r'\b(?:src|href)="([^"]*)"', answer.text)
     assert any("swagger" in link for link in links)
     for link in links:
         assert re.match(r"/(?!/)", link), f"{link} is not on this site"
@@ -191,13 +189,13 @@ async def test_the_docs_load_from_this_site_only(open_site: FastAPI, new_client:
 async def test_the_docs_work_under_the_content_security_policy(open_site: FastAPI, new_client: NewClient) -> None:
     client = new_client(open_site)
     answer = await client.get("/api/docs")
-    page = LexborHTMLParser(answer.text)
     assert "script-src 'self';" in answer.headers["content-security-policy"]
-    assert [script.html for script in page.css("script") if "src" not in script.attributes] == []
+    scripts = re.findall(r"<script\b([^>]*)>", answer.text)
+    assert all("src=" in script for script in scripts)
     assert re.search(r"\son\w+=", answer.text) is None
-    scripts = [script.attributes["src"] or "" for script in page.css("script")]
     for script in scripts:
-        assert "javascript" in (await client.get(script)).headers["content-type"]
+        source = re.findall(r'src="([^"]+)"', script)[0]
+        assert "javascript" in (await client.get(source)).headers["content-type"]
 
 
 async def test_the_usual_addresses_lead_to_the_docs(open_site: FastAPI, new_client: NewClient) -> None:

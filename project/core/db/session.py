@@ -37,6 +37,14 @@ class _Session(SQLModelSession):
 class AsyncSession(SQLModelAsyncSession):
     """`await db.exec(select(Post))` for rows of a model; `await db.execute(...)` as SQLAlchemy documents it."""
 
+    async def release(self) -> None:
+        """Give the connection back before slow work; the rows read so far stay usable.
+
+        A session that has written keeps it: closing would throw the writes away.
+        """
+        if not self.info.get("wrote") and not self.new and not self.dirty and not self.deleted:
+            await self.close()
+
     sync_session_class = _Session
     execute = SQLAlchemyAsyncSession.execute
 
@@ -49,6 +57,12 @@ def _refuse_dirty(session: _Session, *_: Any) -> None:
 
 @event.listens_for(_Session, "do_orm_execute")
 def _refuse_dml(state: ORMExecuteState) -> None:
-    writes = state.is_insert or state.is_update or state.is_delete
-    if writes and state.session.info.get("read_only"):
-        raise ReadOnlyUnit(REFUSED)
+    if state.is_insert or state.is_update or state.is_delete:
+        if state.session.info.get("read_only"):
+            raise ReadOnlyUnit(REFUSED)
+        state.session.info["wrote"] = True
+
+
+@event.listens_for(_Session, "after_flush")
+def _note_writing(session: _Session, *_: Any) -> None:
+    session.info["wrote"] = True
