@@ -1,5 +1,6 @@
 """The outermost layer: request id, access log, the last resort for errors, security headers."""
 
+import logging
 import re
 import secrets
 import time
@@ -53,7 +54,8 @@ class Edge:
         finally:
             if scope["type"] == "http":
                 elapsed = round((time.perf_counter() - started) * 1000, 1)
-                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+                level = logging.DEBUG if scope["path"].startswith("/static/") else logging.INFO
+                log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
             request_id.reset(token)
 
 
@@ -89,8 +91,10 @@ class SecurityHeaders:
         headers.setdefault("Content-Security-Policy", self.with_styles if relaxed else self.strict)
         for name, value in self.fixed.items():
             headers.setdefault(name, value)
-        if "cache-control" not in headers:
-            headers["Cache-Control"] = "private, no-cache" if not path.startswith("/admin") else "no-store"
+        if path.startswith("/static/"):
+            headers.setdefault("Cache-Control", "no-cache")
+        elif "cache-control" not in headers:
+            headers["Cache-Control"] = "no-store" if path.startswith("/admin") else "private, no-cache"
             headers.add_vary_header("Cookie")
 
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,19 +21,21 @@ from project.core.web.forms import Form, reads_form
 from project.core.web.problems import F, Refusal, Voice, answers_with
 
 log = get_logger(__name__)
+HTTP_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 FLASH, FLASH_SECONDS = "flash", 120
-TITLES = {
-    400: "That did not work",
-    401: "Who are you?",
-    403: "Not allowed",
-    404: "Nothing here",
-    405: "Not this way",
-    409: "That clashes",
-    412: "Changed meanwhile",
-    413: "Too large",
-    422: "Not valid",
-    429: "Slow down",
-    503: "Back in a moment",
+WORDS = {
+    400: ("That did not work", "The request could not be understood."),
+    401: ("Who are you?", "Log in to continue."),
+    403: ("Not allowed", "This is for somebody else."),
+    404: ("There is nothing here", "The address may be mistyped, or what was here has been removed."),
+    405: ("Not this way", "This address does not answer to that kind of request."),
+    409: ("That clashes", "This clashes with something that already exists."),
+    412: ("Changed meanwhile", "Somebody else changed this. Look at it again, then repeat your change."),
+    413: ("Too large", "This is more than can be sent at once."),
+    422: ("Not valid", "Some of the data is not valid."),
+    429: ("Slow down", "That was too often. Wait a moment, then try again."),
+    500: ("Something went wrong", "It is our fault, and it has been written down."),
+    503: ("Back in a moment", "A part of the site is away. Try again in a moment."),
 }
 
 
@@ -209,10 +212,12 @@ async def error_page(request: Request, refusal: Refusal) -> Response:
     except Exception as error:
         log.warning("error page without a user", error=type(error).__name__)
         request.state.principal = None
+    title, advice = WORDS.get(refusal.status, (refusal.title, ""))
+    said = str(refusal.detail)
     context = {
         "status": refusal.status,
-        "title": TITLES.get(refusal.status, refusal.title),
-        "message": refusal.detail if refusal.detail != refusal.title else "",
+        "title": title,
+        "message": advice if said in ("", HTTP_PHRASES.get(refusal.status)) else said,
         "request_id": getattr(request.state, "request_id", ""),
     }
     return render(request, "core/error.html", context, status=refusal.status, headers=dict(refusal.headers))
