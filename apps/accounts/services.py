@@ -23,10 +23,9 @@ from project.core import (
     Principal,
     Slice,
     get_or_404,
-    order_by,
     paginate,
 )
-from project.core.db.queries import contains
+from project.core.db.queries import contains, order_by
 from project.core.web.limits import Limiter, client_address
 
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from project.core.db.queries import (
         Slice as Slice,
         get_or_404 as get_or_404,
-        order_by as order_by,
         paginate as paginate,
     )
     from project.core.db.session import AsyncSession as AsyncSession
@@ -42,7 +41,13 @@ if TYPE_CHECKING:
     from project.core.log import get_logger as get_logger
     from project.core.management import command as command
     from project.core.runtime import Runtime as Runtime
-    from project.core.web.deps import DB as DB, CurrentRuntime as CurrentRuntime, Limit as Limit, Offset as Offset
+    from project.core.web.deps import (
+        DB as DB,
+        CurrentRuntime as CurrentRuntime,
+        Limit as Limit,
+        Offset as Offset,
+        PageNumber as PageNumber,
+    )
     from project.core.web.forms import Form as Form, Submitted as Submitted
     from project.core.web.pages import on_invalid as on_invalid, redirect as redirect, render as render
     from project.core.web.schemas import Page as Page, ReadSchema as ReadSchema
@@ -57,14 +62,14 @@ _FACE = {
     "conf": "AppSettings Settings",
     "db.engine": "on_commit",
     "db.models": "Model Timestamped now",
-    "db.queries": "Slice get_or_404 order_by paginate",
+    "db.queries": "Slice get_or_404 paginate",
     "db.session": "AsyncSession",
     "errors": "BadRequest Conflict DomainError Forbidden Invalid NotFound TooMany Unavailable",
     "identity": "Principal",
     "log": "get_logger",
     "management": "command",
     "runtime": "Runtime",
-    "web.deps": "CurrentRuntime DB Limit Offset",
+    "web.deps": "CurrentRuntime DB Limit Offset PageNumber",
     "web.forms": "Form Submitted",
     "web.pages": "on_invalid redirect render",
     "web.schemas": "Page ReadSchema",

@@ -72,3 +72,19 @@ async def test_static_files_answer_with_their_type(client: httpx2.AsyncClient) -
 async def test_every_template_renders_for_somebody_anonymous(app: FastAPI, client: httpx2.AsyncClient) -> None:
     for path in ["/", "/accounts/signup", "/accounts/login", "/api/docs"]:
         assert (await client.get(path)).status_code == 200
+
+
+def test_pagination_links_keep_the_other_parameters() -> None:
+    from starlette.datastructures import URL
+
+    from project.core import Slice
+
+    env = environment(Path("nowhere"), [])
+    shown = env.from_string("{{ ui.pagination(page, address) }}")
+    html = shown.render(page=Slice([], 35, 10, 10), address=URL("http://x/posts?q=a%26b&page=2"))
+    assert 'href="?q=a%26b&amp;page=1"' in html
+    assert 'href="?q=a%26b&amp;page=3"' in html
+    assert "Page 2 of 4" in html
+    last = shown.render(page=Slice([], 35, 10, 30), address=URL("/posts"))
+    assert "page=5" not in last
+    assert "pagination" not in shown.render(page=Slice([], 3, 10, 0), address=URL("/posts"))

@@ -41,4 +41,4 @@ DB = Annotated[AsyncSession, Depends(session, scope="function")]
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many items to pass over.")]
-PageNumber = Annotated[int, Query(ge=1, le=100_000, alias="page", description="The page of the list, from 1.")]
+PageNumber = Annotated[int, Query(ge=1, le=100_000, description="The page of the list, from 1.")]
