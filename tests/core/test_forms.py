@@ -59,6 +59,7 @@ def test_titles_limits_and_choices_come_from_the_schema() -> None:
     assert form["title"].attrs == {"minlength": "2", "maxlength": "80"}
     assert form["count"].attrs == {"min": "1", "max": "9"}
     assert form["state"].choices == [("draft", "Draft"), ("live", "Live")]
+    assert form["state"].hint == ""
     assert (form["count"].value, form["state"].value) == ("3", "draft")
 
 

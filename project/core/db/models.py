@@ -4,10 +4,13 @@ import re
 import secrets
 import time
 from datetime import UTC, datetime
+from typing import Any, dataclass_transform
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
+from sqlmodel.main import SQLModelMetaclass
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -37,7 +40,36 @@ def app_label(module: str) -> str:
     return parts[parts.index("models") - 1] if "models" in parts[1:] else parts[-1]
 
 
-class Model(SQLModel):
+def snake(name: str) -> str:
+    """`BlogPost` → `blog_post`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
+class _PortableEnums(SQLModelMetaclass):
+    """Keeps `state: State` as text with a CHECK: native enums exist on PostgreSQL only, and hardly migrate."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:  # noqa: N805
+        if isinstance(value, sa.Column) and isinstance(value.type, sa.Enum) and value.type.native_enum:
+            value = _as_text(value)
+        super().__setattr__(name, value)
+
+
+def _as_text(column: sa.Column[Any]) -> sa.Column[Any]:
+    kind = column.type.enum_class  # type: ignore[attr-defined]
+    if kind is None:
+        return column
+    text = sa.Enum(
+        kind,
+        name=snake(kind.__name__),
+        native_enum=False,
+        create_constraint=True,
+        values_callable=lambda members: [str(member.value) for member in members],
+    )
+    return sa.Column(text, nullable=column.nullable, index=column.index, unique=column.unique)
+
+
+class Model(SQLModel, metaclass=_PortableEnums):
     """The base of every table: a UUIDv7 `id`, and the table name `<app>_<class>`."""
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -45,8 +77,7 @@ class Model(SQLModel):
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805
         name: str = cls.__name__
-        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-        return f"{app_label(cls.__module__)}_{snake}"
+        return f"{app_label(cls.__module__)}_{snake(name)}"
 
 
 class Timestamped(SQLModel):

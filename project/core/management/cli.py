@@ -75,10 +75,13 @@ async def _entered(runtime: "Runtime", function: Callable[..., Any], *args: Any,
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
     from project.core.db.session import lacks_table
+    from project.core.errors import DomainError
 
     try:
         async with runtime:
             return await function(runtime, *args, **kwargs)
+    except DomainError as refusal:
+        raise CommandError(refusal.message) from refusal
     except (DBAPIError, ConnectionError, TimeoutError) as error:
         if lacks_table(error):
             raise CommandError("The database has no tables yet: run `python3 manage.py migrate` first.") from error

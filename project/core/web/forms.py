@@ -114,6 +114,7 @@ def _resolve(spec: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
         spec = {**_resolve(variants[0], document), **{k: v for k, v in spec.items() if k != "anyOf"}}
     if "$ref" in spec:
         target = document["$defs"][spec["$ref"].rpartition("/")[2]]
+        target = {k: v for k, v in target.items() if k not in ("title", "description")}  # they speak of the type
         spec = {**target, **{k: v for k, v in spec.items() if k != "$ref"}}
     return spec
 

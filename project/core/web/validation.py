@@ -30,6 +30,7 @@ WORDS = {
     "url_parsing": "Enter a full address, such as https://example.com/page.",
     "json_invalid": "The body is not valid JSON.",
     "extra_forbidden": "There is no such field.",
+    "string_pattern_mismatch": "This is not in the form that is asked for.",
     "string_unicode": "The text has characters that cannot be stored.",
 }
 SOURCES = {"body", "query", "path", "header", "cookie"}
@@ -51,6 +52,8 @@ def _words(detail: Mapping[str, Any]) -> str:
     kind = str(detail["type"])
     if kind in ("too_short", "too_long") and (detail.get("ctx") or {}).get("field_type") == "Value":
         kind = f"string_{kind}"  # a SecretStr is measured like a list, but has characters
+    if kind == "string_too_short" and (detail.get("ctx") or {}).get("min_length") == 1:
+        kind = "missing"
     words = WORDS.get(kind)
     if words is None:
         message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("value is not a valid email address: ")
