@@ -90,13 +90,15 @@ async def update_me(
 @router.delete("/me", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_me(
     data: Annotated[AccountDelete, Body(description="Your password.")],
+    request: Request,
     response: Response,
     runtime: CurrentRuntime,
     manager: Manager,
+    limiter: CurrentLimiter,
     user: CurrentUser,
 ) -> None:
     """Delete your account."""
-    await services.delete_me(manager, user, data)
+    await services.delete_me(manager, limiter, request, user, data)
     clear_cookie(response, runtime)
 
 
@@ -162,8 +164,14 @@ async def token(
 @router.post("/password/change", status_code=status.HTTP_204_NO_CONTENT)
 async def change_password(
     data: Annotated[PasswordChange, Body(description="The present and the new password.")],
+    request: Request,
+    response: Response,
+    runtime: CurrentRuntime,
     manager: Manager,
+    limiter: CurrentLimiter,
     user: CurrentUser,
 ) -> None:
-    """Change your password; every other session of yours ends."""
-    await services.change_password(manager, user, data)
+    """Change your password; every other session of yours ends, and a cookie gets a new value."""
+    token = await services.change_password(manager, limiter, request, user, data)
+    if token:
+        set_cookie(response, runtime, token, None)

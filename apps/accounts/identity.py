@@ -1,11 +1,12 @@
 """Who is asking: a session cookie or a bearer token, answered from the session row each time."""
 
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 from starlette.requests import HTTPConnection, Request
 
@@ -18,6 +19,7 @@ from project.core.signing import BadToken, Signer
 
 log = get_logger(__name__)
 ACCESS = "accounts.access"
+TOUCH_SECONDS = 1.0  # a read does not wait longer for its note of having been here
 bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/accounts/token",
     auto_error=False,
@@ -80,15 +82,21 @@ def _session_row(runtime: Runtime, conn: HTTPConnection) -> Any:
             return (col(Session.id) == UUID(claims["sid"])) & (col(Session.user_id) == UUID(claims["sub"]))
         except (BadToken, KeyError, ValueError, TypeError, AttributeError):
             return None
-    cookie = conn.cookies.get(cookie_name(runtime))
-    return sessions.by_token(cookie) if cookie else None
+    tokens = _cookies(conn, cookie_name(runtime))
+    return sessions.by_token(tokens[0]) if len(tokens) == 1 else None
+
+
+def _cookies(conn: HTTPConnection, name: str) -> list[str]:
+    """The values of the cookies called exactly so; lenient parsing would let another name pass for `__Host-sid`."""
+    pairs = (pair.strip(" \t").partition("=") for line in conn.headers.getlist("cookie") for pair in line.split(";"))
+    return [value for key, _, value in pairs if key == name and value]
 
 
 async def _touch(runtime: Runtime, session_id: UUID) -> None:
     try:
-        async with runtime.unit_of_work() as db:
+        async with asyncio.timeout(TOUCH_SECONDS), runtime.unit_of_work() as db:
             await sessions.touch(db, session_id)
-    except DBAPIError as error:
+    except (SQLAlchemyError, TimeoutError, OSError) as error:
         log.warning("session not touched", error=type(error).__name__)
 
 

@@ -12,13 +12,15 @@ from fastapi_users.jwt import decode_jwt, generate_jwt
 from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import col, select
 
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.models import User
 from apps.accounts.schemas import UserCreate, normalise_email
-from project.core import DB, AsyncSession, CurrentRuntime, Runtime
+from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Runtime
 from project.core.signing import Signer
 
 # OWASP's floor is 19 MiB, t=2, p=1; a weaker stored hash is replaced at the next log-in.
@@ -52,6 +54,14 @@ class UserDB(BaseUserDatabase[User, UUID]):
         self.db.add(user)
         await self.db.flush()
         return user
+
+    async def replace_hash(self, user: User, hashed: str) -> bool:
+        """Write a new hash unless somebody wrote another one since `user` was read."""
+        mine = (col(User.id) == user.id) & (col(User.hashed_password) == user.hashed_password)
+        changed = await self.db.exec(update(User).where(mine).values(hashed_password=hashed))
+        if changed.rowcount:
+            set_committed_value(user, "hashed_password", hashed)
+        return bool(changed.rowcount)
 
     async def delete(self, user: User) -> None:
         await self.db.delete(user)
@@ -152,14 +162,15 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         if user is None or not good:
             return False
         if better is not None:
-            await self.user_db.update(user, {"hashed_password": better})
+            await self.user_db.replace_hash(user, better)
         return True
 
     async def set_password(self, user: User, password: str) -> None:
-        """Replace the password; raises InvalidPasswordException."""
+        """Replace the password; raises InvalidPasswordException, or Conflict when somebody was faster."""
         await self.validate_password(password, user)
         await self.user_db.db.release()
-        await self.user_db.update(user, {"hashed_password": await self.hash(password)})
+        if not await self.user_db.replace_hash(user, await self.hash(password)):
+            raise Conflict("The password was changed meanwhile. Log in again.")
 
 
 def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:

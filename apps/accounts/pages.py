@@ -35,7 +35,8 @@ async def signup(
 ) -> Response:
     """Open the account and log in."""
     user = await services.sign_up(manager, limiter, request, data)
-    token, seconds = await services.open_browser_session(manager, request, user)
+    former = request.cookies.get(cookie_name(runtime))
+    token, seconds = await services.open_browser_session(manager, request, user, former=former)
     response = redirect("home", flash="Welcome! Your account is ready.")
     set_cookie(response, runtime, token, seconds)
     return response
@@ -108,10 +109,20 @@ async def password_form(request: Request, user: CurrentUser) -> Response:
 
 @router.post("/password")
 @on_invalid("accounts/password.html")
-async def change_password(data: Submitted[PasswordChange], manager: Manager, user: CurrentUser) -> Response:
+async def change_password(
+    request: Request,
+    data: Submitted[PasswordChange],
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+    user: CurrentUser,
+) -> Response:
     """Set the new password; every other session ends."""
-    await services.change_password(manager, user, data)
-    return redirect("accounts:profile", flash="Your password is changed. Other devices are logged out.")
+    token = await services.change_password(manager, limiter, request, user, data)
+    response = redirect("accounts:profile", flash="Your password is changed. Other devices are logged out.")
+    if token:
+        set_cookie(response, runtime, token, None)
+    return response
 
 
 @router.get("/delete", name="accounts:delete")
@@ -123,10 +134,15 @@ async def delete_form(request: Request, user: CurrentUser) -> Response:
 @router.post("/delete")
 @on_invalid("accounts/delete.html")
 async def delete(
-    data: Submitted[AccountDelete], runtime: CurrentRuntime, manager: Manager, user: CurrentUser
+    request: Request,
+    data: Submitted[AccountDelete],
+    runtime: CurrentRuntime,
+    manager: Manager,
+    limiter: CurrentLimiter,
+    user: CurrentUser,
 ) -> Response:
     """Delete the account."""
-    await services.delete_me(manager, user, data)
+    await services.delete_me(manager, limiter, request, user, data)
     response = redirect("home", flash="Your account is deleted.", kind="info")
     clear_cookie(response, runtime)
     return response

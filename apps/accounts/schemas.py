@@ -5,17 +5,24 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, BeforeValidator, EmailStr, Field, SecretStr
 
 from project.core import ReadSchema
 
 
 def normalise_email(email: str) -> str:
-    """The one spelling of a mailbox: no outer spaces, compatibility forms folded (NFKC), lower case."""
-    return unicodedata.normalize("NFKC", email).strip().casefold()
+    """The one spelling of a mailbox, for every door: compatibility forms folded, lower case, the domain in letters."""
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", email).strip().casefold())
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        return text
 
 
 def _normalised(value: Any) -> Any:
+    if isinstance(value, str) and "<" in value:
+        raise ValueError("Give the address only, without a name.")
     return normalise_email(value) if isinstance(value, str) else value
 
 

@@ -29,7 +29,6 @@ from project.core.db.queries import contains, order_by
 from project.core.web.limits import Limiter, client_address
 
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
-WRONG = "E-mail or password is not right."
 
 
 async def count_users(db: AsyncSession) -> int:
@@ -53,12 +52,16 @@ async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnect
 
     Every try counts, a good one too, for the account and for the address, whichever door it comes through.
     """
-    await limiter.hit("accounts.login.address", client_address(conn), manager.conf.LOGIN_RATE_ADDRESS)
-    await limiter.hit("accounts.login.account", normalise_email(email), manager.conf.LOGIN_RATE_ACCOUNT)
+    await _count_try(manager, limiter, conn, email)
     user = await manager.authenticate(OAuth2PasswordRequestForm(username=email, password=password))
     if user is None:
-        raise Invalid(WRONG, code="invalid_credentials")
+        raise Invalid(sessions.WRONG, code="invalid_credentials")
     return user
+
+
+async def _count_try(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
+    await limiter.hit("accounts.login.address", client_address(conn), manager.conf.LOGIN_RATE_ADDRESS)
+    await limiter.hit("accounts.login.account", normalise_email(email), manager.conf.LOGIN_RATE_ACCOUNT)
 
 
 async def open_browser_session(
@@ -134,20 +137,40 @@ async def update_me(db: AsyncSession, user: Principal, data: MeUpdate) -> User:
     return row
 
 
-async def change_password(manager: UserManager, user: Principal, data: PasswordChange) -> None:
-    """Set a new password and sign out everywhere else; raises Invalid when the present one is wrong."""
+async def change_password(
+    manager: UserManager, limiter: Limiter, conn: HTTPConnection, user: Principal, data: PasswordChange
+) -> str | None:
+    """Set a new password and sign out everywhere else; returns a browser session's new token.
+
+    Raises Invalid when the present password is wrong, and TooMany: this is a door to guess it, too.
+    """
+    await _count_try(manager, limiter, conn, user.email)
     row = await _proven(manager, user, data.current_password.get_secret_value(), "current_password")
     try:
         await manager.set_password(row, data.new_password.get_secret_value())
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="new_password") from None
-    await sessions.end_others(manager.user_db.db, user.id, keep=user.session_id)
+    db = manager.user_db.db
+    await sessions.end_others(db, user.id, keep=user.session_id)
+    return await sessions.rotate(db, user.session_id)
 
 
-async def delete_me(manager: UserManager, user: Principal, data: AccountDelete) -> None:
-    """Delete the account with all that hangs on it; raises Invalid when the password is wrong."""
+async def delete_me(
+    manager: UserManager, limiter: Limiter, conn: HTTPConnection, user: Principal, data: AccountDelete
+) -> None:
+    """Delete the account with all that hangs on it; raises Invalid for a wrong password, Conflict, TooMany."""
+    await _count_try(manager, limiter, conn, user.email)
     row = await _proven(manager, user, data.password.get_secret_value(), "password")
+    if row.is_superuser:
+        await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
+
+
+async def keep_a_superuser(db: AsyncSession, *, without: UUID) -> None:
+    """Raise Conflict unless somebody else could still look after the site."""
+    others = select(User.id).where(col(User.is_superuser), col(User.is_active)).with_for_update()
+    if not [found for found in (await db.exec(others)).all() if found != without]:
+        raise Conflict("This is the last active superuser. Make somebody else one first.")
 
 
 async def _proven(manager: UserManager, user: Principal, password: str, field: str) -> User:

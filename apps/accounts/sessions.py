@@ -12,9 +12,16 @@ from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
 from apps.accounts.models import Session, User
-from project.core import AsyncSession, now
+from project.core import AsyncSession, Invalid, now
+from project.core.web.limits import peer
 
+WRONG = "E-mail or password is not right."
 TOUCH_EVERY = timedelta(minutes=1)
+
+
+def new_token() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> str:
@@ -36,14 +43,21 @@ class SessionStrategy(Strategy[User, UUID]):
         self.db, self.conn, self.lifetime, self.kind = db, conn, lifetime, kind
 
     async def open(self, user: User) -> tuple[Session, str]:
-        """A new row, and the 256-bit token that only the client keeps."""
-        token = secrets.token_urlsafe(32)
+        """A new row, and the 256-bit token that only the client keeps.
+
+        Raises Invalid when the account has been closed or got another password since `user` was read: hashing
+        takes a while, and a log-in must not outlive the password it was made with.
+        """
+        current = select(User.hashed_password, User.is_active).where(User.id == user.id).with_for_update()
+        if (await self.db.exec(current)).first() != (user.hashed_password, True):
+            raise Invalid(WRONG, code="invalid_credentials")
+        token = new_token()
         row = Session(
             token_hash=hash_token(token),
             user_id=user.id,
             kind=self.kind,
             user_agent=self.conn.headers.get("user-agent", "")[:300],
-            address=self.conn.client.host[:64] if self.conn.client else "",
+            address=peer(self.conn),
             expires_at=now() + self.lifetime,
         )
         self.db.add(row)
@@ -85,3 +99,11 @@ async def touch(db: AsyncSession, session_id: UUID) -> None:
 async def end_others(db: AsyncSession, user_id: UUID, keep: UUID) -> None:
     """Sign the person out everywhere but here."""
     await db.exec(delete(Session).where(col(Session.user_id) == user_id, col(Session.id) != keep))
+
+
+async def rotate(db: AsyncSession, session_id: UUID) -> str | None:
+    """Give a browser's session a new token, so that a copy of the former one counts no more."""
+    token = new_token()
+    mine = (col(Session.id) == session_id) & (col(Session.kind) == "browser")
+    changed = await db.exec(update(Session).where(mine).values(token_hash=hash_token(token)))
+    return token if changed.rowcount else None

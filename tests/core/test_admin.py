@@ -529,6 +529,14 @@ async def test_an_action_runs_by_post_only(staff: httpx2.AsyncClient, add_book: 
     assert await titles(db) == ["DUNE"]
 
 
+async def test_no_rows_are_imported(staff: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAdmin's import would answer a row that the database refuses with its SQL."""
+    monkeypatch.setattr(BookAdmin, "can_import", True)
+    assert "action-import" not in (await staff.get("/admin/book/list")).text
+    answer = await staff.post("/admin/book/import", files={"file": ("books.csv", "title\nEmma")})
+    assert answer.status_code == 403
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 async def test_a_spreadsheet_reads_no_formula(staff: httpx2.AsyncClient, add_book: AddBook, start: str) -> None:
     await add_book(f'{start}HYPERLINK("x,y")', printed_at=datetime(2026, 5, 31, tzinfo=UTC))

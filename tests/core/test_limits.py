@@ -27,7 +27,8 @@ async def test_the_window_is_counted_for_each_action_and_key() -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("unix", "unix"),
+        ("unix", "unknown"),
+        ("6.6.6.6<script>", "unknown"),
     ],
 )
 def test_addresses_become_keys(peer: str, key: str) -> None:

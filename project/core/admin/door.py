@@ -1,22 +1,29 @@
 """The admin's door: staff only, whatever is behind it; what goes wrong there is told in the site's own words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from project.core.db.engine import Database
-from project.core.errors import Forbidden, NotAuthenticated
+from project.core.errors import DomainError, Forbidden, NotAuthenticated
 from project.core.identity import principal
 from project.core.log import get_logger
-from project.core.web.problems import Refusal, answer, refusal_of
+from project.core.web.problems import UNSTORABLE, Refusal, answer, refusal_of
+from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
+ON_THE_FORM = {400, 403, 409, 412, 422, 429}
 
 
 visit: ContextVar[Request | None] = ContextVar("admin_visit", default=None)
@@ -46,6 +53,8 @@ class Door:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                if message["status"] == 307 and "/action/" in scope["path"]:
+                    message["status"] = 303  # Starlette's default would repeat the POST where the action leads
                 if assets:
                     MutableHeaders(raw=message["headers"])["Cache-Control"] = "public, max-age=3600"
             await send(message)
@@ -81,15 +90,67 @@ async def _told(request: Request, error: Exception) -> ASGIApp:
     return await answer(request, refusal)
 
 
+class Refused(Exception):
+    """A refusal on its way to SQLAdmin's form, which shows the text of whatever is raised."""
+
+
+@contextmanager
+def telling(request: Request, labels: dict[str, str]) -> Iterator[None]:
+    """Turn what a save raises into a sentence for the form, and keep the error for `told`."""
+    try:
+        yield
+    except Exception as error:
+        refusal = _refusal(error)
+        request.state.admin_error = (error, refusal)
+        words = [": ".join(filter(None, (labels.get(each.field), each.message))) for each in refusal.errors]
+        raise Refused(" ".join(words) or str(refusal.detail)) from error
+
+
+@contextmanager
+def bad_value_means(refusal: DomainError) -> Iterator[None]:
+    """Raise the refusal when a value in the address does not fit its column."""
+    try:
+        yield
+    except Exception as error:
+        if _is_bad_value(error):
+            raise refusal from error
+        raise
+
+
+def told(request: Request, response: Response) -> Response:
+    """The form with the refusal's status; raises what is not the form's to tell: a bug, an outage, a lost row."""
+    kept: tuple[Exception, Refusal] | None = getattr(request.state, "admin_error", None)
+    if kept and kept[1].status not in ON_THE_FORM:
+        raise kept[0]
+    if response.status_code == 400:
+        response.status_code = kept[1].status if kept else 422
+    return response
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, ValidationError):
+        return Refusal(422, "invalid", "Some of the data is not valid.", field_errors(error.errors()))
+    if _is_bad_value(error):
+        log.info("admin form refused", error=type(error).__name__)
+        return UNSTORABLE
+    return refusal_of(error)
+
+
+def _is_bad_value(error: Exception) -> bool:
+    """True when a value does not fit its column: found by Python, by SQLAlchemy, or by the database."""
+    if isinstance(error, DBAPIError):
+        return refusal_of(error).status == 422
+    return isinstance(error, ValueError | ArithmeticError | StatementError)
+
+
 class Sessions(async_sessionmaker[AsyncSession]):
     """SQLAdmin's sessions: where the site's units of work go, read-only for a visit that only looks."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(class_=AsyncSession, expire_on_commit=False)
+        super().__init__(class_=AsyncSession)
         self.database = database
 
     def __call__(self, **options: Any) -> AsyncSession:
         request = visit.get()
-        usual = self.database.sessions[request is None or request.method not in ("GET", "HEAD")].kw
-        same = {name: usual[name] for name in ("bind", "join_transaction_mode") if name in usual}
-        return super().__call__(**same | options)
+        writes = request is None or request.method not in ("GET", "HEAD")
+        return self.database.sessions[writes](**{"autoflush": False} | options)

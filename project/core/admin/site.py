@@ -2,7 +2,7 @@
 
 import logging
 import types
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import FastAPI
 from jinja2 import ChoiceLoader, FileSystemLoader
@@ -13,10 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
-from project.core.admin.door import Door, Sessions
-from project.core.admin.forms import told
+from project.core.admin.door import Door, Sessions, told
 from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
 from project.core.errors import BadRequest, ConfigurationError
@@ -27,27 +26,18 @@ from project.core.templating import CORE_TEMPLATES
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
     """Mount /admin with the views of the installed apps; raises ConfigurationError when two share an address."""
     site = Site(app, runtime)
-    for each in runtime.registry.apps:
-        for view in each.admin:
-            site.add_view(view)
+    for view in [view for each in runtime.registry.apps for view in each.admin]:
+        site.add_view(view)
 
 
 class Site(Admin):
     """SQLAdmin behind the site's own sign-in, errors and templates."""
 
     def __init__(self, app: FastAPI, runtime: Runtime) -> None:
-        self.template_folders = [
-            ROOT / "templates",
-            *(each.path / "templates" for each in runtime.registry.apps),
-            CORE_TEMPLATES,
-        ]
-        super().__init__(
-            app,
-            session_maker=Sessions(runtime.database),
-            title=f"{runtime.settings.SITE_NAME} admin",
-            favicon_url="/static/favicon.svg",
-            middlewares=[Middleware(Door, site=app)],
-        )
+        apps = [each.path / "templates" for each in runtime.registry.apps]
+        self.folders = [ROOT / "templates", *apps, CORE_TEMPLATES]
+        look: dict[str, Any] = {"title": f"{runtime.settings.SITE_NAME} admin", "favicon_url": "/static/favicon.svg"}
+        super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
@@ -56,9 +46,7 @@ class Site(Admin):
     def init_templating_engine(self) -> Jinja2Templates:
         """SQLAdmin's templates; the site's, an app's and the core's `sqladmin/…` come first."""
         templates = super().init_templating_engine()
-        own = [FileSystemLoader(folder) for folder in self.template_folders]
-        assert templates.env.loader is not None
-        templates.env.loader = ChoiceLoader([*own, templates.env.loader])
+        templates.env.loader = ChoiceLoader([FileSystemLoader(self.folders), *filter(None, [templates.env.loader])])
         return templates
 
     def add_view(self, view: type[ModelView] | type[BaseView]) -> None:
@@ -69,13 +57,12 @@ class Site(Admin):
         plain = view.is_model and not issubclass(view, ModelAdmin)
         own = types.new_class(view.__name__, (view, ModelAdmin) if plain else (view,))
         if view.is_model and any(view.identity == other.identity for other in self.views):
-            raise ConfigurationError(
-                f"Two admin views would stand at /admin/{view.identity}: write "
-                f'`{view.__name__}.identity = "…"` under the class.'
-            )
-        before = len(self.admin.router.routes)
+            way = f'write `{view.__name__}.identity = "…"` under the class.'
+            raise ConfigurationError(f"Two admin views would stand at /admin/{view.identity}: {way}")
         super().add_view(own)
-        self.admin.router.routes[before:] = map(_actions_by_post, self.admin.router.routes[before:])
+        for route in self.admin.router.routes:
+            if isinstance(route, Route) and route.name.startswith("action-"):
+                route.methods = {"POST"}
 
     async def login(self, request: Request) -> Response:
         """The site's own log-in page was in front of this already."""
@@ -114,19 +101,3 @@ class Site(Admin):
 
 async def _raise(_: Request, error: Exception) -> Response:
     raise error
-
-
-def _actions_by_post(route: BaseRoute) -> BaseRoute:
-    if not isinstance(route, Route) or not route.name.startswith("action-"):
-        return route
-    return Route(route.path, _acting(route.endpoint), methods=["POST"], name=route.name)
-
-
-def _acting(action: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def act(request: Request) -> Response:
-        response = await action(request)
-        if response.status_code == 307:  # Starlette's default would repeat the POST where the action leads
-            response.status_code = 303
-        return response
-
-    return act

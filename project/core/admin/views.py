@@ -3,34 +3,55 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 from sqladmin import ModelView
-from sqladmin._types import MODEL_ATTR
+from sqladmin.ajax import QueryAjaxModelLoader
 from sqladmin.formatters import BASE_FORMATTERS
+from sqladmin.forms import ModelConverter
 from sqladmin.helpers import secure_filename
 from sqladmin.pagination import Pagination
-from sqlalchemy import Select, String, cast, false, or_
+from sqlalchemy import Select, String, cast, false, or_, select
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from project.core.admin.door import visit
-from project.core.admin.forms import Converter, Lookup, is_bad_value, telling
+from project.core.admin.door import bad_value_means, telling, visit
 from project.core.db.queries import contains
 from project.core.errors import BadRequest, NotFound
 
 Names = list[str]
 SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
+PARTS_OF_A_FILTER = ("column", "foreign_key", "foreign_display_field")
 KEPT_BY_THEMSELVES = {"created_at", "updated_at"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _readable(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+class Converter(ModelConverter):
+    """Gives a foreign key without a relationship a field of its own; it could not be set otherwise."""
+
+    def _prepare_column(self, prop: Any, form_include_pk: bool, kwargs: dict[str, Any]) -> Any:
+        column, relations = prop.columns[0], prop.parent.relationships
+        alone = not column.primary_key and not any(column in each.local_columns for each in relations)
+        return super()._prepare_column(prop, form_include_pk or alone, kwargs)
+
+
+class Lookup(QueryAjaxModelLoader):
+    """The search behind an ajax field; %, _ and \\ are ordinary characters."""
+
+    async def get_list(self, request: Request, term: str) -> list[Any]:
+        """The rows that contain the term in one of the fields."""
+        found = or_(*(contains(cast(field, String), term) for field in self._cached_fields))
+        among = [] if self.where is None else await self._prepare_where_clauses(request, term)
+        rows: Select[Any] = select(self.model).where(found, *among).order_by(*self._cached_fields_order_by)
+        return list(await self.model_admin._run_query(rows.limit(self.limit)))
 
 
 class ModelAdmin(ModelView):
@@ -53,9 +74,7 @@ class ModelAdmin(ModelView):
 
     # SQLModel types a column as its value, so SQLAdmin's own annotations would refuse `[Post.title]`.
     column_list: ClassVar[str | Sequence[Any]] = []
-    column_exclude_list: ClassVar[Sequence[Any]] = []
     column_details_list: ClassVar[str | Sequence[Any]] = []
-    column_details_exclude_list: ClassVar[Sequence[Any]] = []
     column_searchable_list: ClassVar[Sequence[Any]] = []
     column_sortable_list: ClassVar[Sequence[Any]] = []
     column_default_sort: ClassVar[Any] = []
@@ -69,7 +88,6 @@ class ModelAdmin(ModelView):
     export_max_rows = 10_000
     form_converter = Converter
     column_type_formatters = {**BASE_FORMATTERS, datetime: _readable}
-    column_type_formatters_detail = column_type_formatters
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,9 +100,11 @@ class ModelAdmin(ModelView):
             for name, each in self._form_ajax_refs.items()
         }
 
-    def _shown(self, columns: Sequence[MODEL_ATTR]) -> Names:
-        names = (self._get_prop_name(column) for column in columns)
-        return [name for name in names if not self.hidden.search(name)]
+    def _secret(self, column: Any) -> bool:
+        return bool(self.hidden.search(self._get_prop_name(column)))
+
+    def _shown(self, columns: Sequence[Any]) -> Names:
+        return [self._get_prop_name(column) for column in columns if not self._secret(column)]
 
     def _build_column_list(self, defaults: Names, include: Any = None, exclude: Any = None) -> Names:
         return self._shown(super()._build_column_list(defaults, include, exclude))
@@ -96,12 +116,11 @@ class ModelAdmin(ModelView):
 
     def get_filters(self) -> list[Any]:
         """The filters beside the list; none on a secret."""
-        parts = ("column", "foreign_key", "foreign_display_field")
-        return [
-            each
-            for each in super().get_filters()
-            if not any(self.hidden.search(self._get_prop_name(getattr(each, part, ""))) for part in parts)
-        ]
+
+        def shown(each: Any) -> bool:
+            return not any(self._secret(getattr(each, part, "")) for part in PARTS_OF_A_FILTER)
+
+        return list(filter(shown, super().get_filters()))
 
     async def scaffold_form(self, rules: Names | None = None) -> Any:
         """The form's class, without what this visitor may not set: what is not in the form is not read from it."""
@@ -109,10 +128,14 @@ class ModelAdmin(ModelView):
         request = visit.get()
         free = request is not None and request.state.principal.is_superuser
         barred = set() if free else set(map(self._get_prop_name, self.superuser_fields))
-        fields = [name for name in dir(form) if hasattr(getattr(form, name), "_formfield")]
         if self.form is None:
-            barred |= {name for name in fields if self.hidden.search(name)}
-        return type(form)(form.__name__, (form,), dict.fromkeys(barred & set(fields)))
+            barred |= set(filter(self._secret, dir(form)))
+        fields = {name for name in barred if hasattr(getattr(form, name, None), "_formfield")}
+        return type(form)(form.__name__, (form,), dict.fromkeys(fields))
+
+    async def check_can_import(self, request: Request) -> bool:
+        """Closed: SQLAdmin's import answers a row that the database refuses with its SQL."""
+        return False
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         """Rows that contain the term, taken literally."""
@@ -124,26 +147,18 @@ class ModelAdmin(ModelView):
 
     async def list(self, request: Request) -> Pagination:
         """One page of rows; raises BadRequest for a filter's value that cannot be compared."""
-        try:
+        if not request.query_params:
             return await super().list(request)
-        except Exception as error:
-            if request.query_params and is_bad_value(error):
-                raise BadRequest("The list cannot be searched or filtered like that.") from error
-            raise
+        with bad_value_means(BadRequest("The list cannot be searched or filtered like that.")):
+            return await super().list(request)
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
-        try:
+        with bad_value_means(NotFound()):
             return super()._stmt_by_identifier(identifier)
-        except (ValueError, TypeError, ArithmeticError):
-            raise NotFound from None
 
     async def _get_object_by_pk(self, stmt: Select[Any]) -> Any:
-        try:
+        with bad_value_means(NotFound()):
             found = await super()._get_object_by_pk(stmt)
-        except Exception as error:
-            if not is_bad_value(error):
-                raise
-            found = None
         if found is None:
             raise NotFound
         return found
@@ -176,30 +191,21 @@ class ModelAdmin(ModelView):
                 await self.on_model_delete(row, request)
                 await db.delete(row)
                 await db.flush()
-                gone.append((pk, row))
+                gone.append(row)
             await db.commit()
-        for pk, row in gone:
+        for row in gone:
             await self.after_model_delete(row, request)
-            await self._emit_audit(request, "delete", pk, None)
 
-    async def export_data(
-        self, data: Sequence[Any], export_type: str = "csv", request: Request | None = None
-    ) -> StreamingResponse:
+    async def export_data(self, data: Any, export_type: str = "csv", request: Any = None) -> StreamingResponse:
         """The rows as a download; a spreadsheet reads no cell of it as a formula."""
         if export_type != "csv":
-            return await super().export_data(list(data), export_type, request)
-        name = secure_filename(self.get_export_name("csv"))
-        return StreamingResponse(
-            self._csv(data),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f"attachment;filename={name}"},
-        )
-
-    async def _csv(self, rows: Sequence[Any]) -> AsyncIterator[str]:
-        names = self._export_prop_names
-        yield _line(names)
-        for row in rows:
-            yield _line([await self.get_prop_value(row, name) for name in names])
+            return await super().export_data(data, export_type, request)
+        names, text = self._export_prop_names, io.StringIO(newline="")
+        csv.writer(text).writerow(names)
+        for row in data:
+            csv.writer(text).writerow([_cell(await self.get_prop_value(row, name)) for name in names])
+        headers = {"Content-Disposition": f"attachment;filename={secure_filename(self.get_export_name('csv'))}"}
+        return StreamingResponse(iter([text.getvalue()]), media_type="text/csv; charset=utf-8", headers=headers)
 
     async def get_object_filepath(self, identifier: str, column_name: str) -> Path:
         """The file of a file column. SQLAdmin takes the text of any column for a path under the working folder."""
@@ -216,12 +222,6 @@ def _holding(model: Any, path: str, term: str) -> Any:
         return contains(cast(column, String), term)
     inside = _holding(column.mapper.class_, rest, term)
     return column.any(inside) if column.property.uselist else column.has(inside)
-
-
-def _line(cells: Sequence[Any]) -> str:
-    line = io.StringIO(newline="")
-    csv.writer(line).writerow(map(_cell, cells))
-    return line.getvalue()
 
 
 def _cell(value: Any) -> str:

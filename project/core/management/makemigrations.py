@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from project.core.management import CommandError, command
+from project.core.management.migrate import labels_of
 from project.core.runtime import Runtime
 
 
@@ -30,42 +31,31 @@ def _pairs(separator: str) -> Any:
 @click.option("--noinput", "--no-input", is_flag=True, help="Ask nothing; stop where an answer is needed.")
 @click.option("--rename", multiple=True, metavar="TABLE[.OLD]:NEW", callback=_pairs(":"), help="Answer: renamed.")
 @click.option("--no-rename", is_flag=True, help="Answer: nothing else was renamed.")
-@click.option(
-    "--default",
-    multiple=True,
-    metavar="TABLE.COLUMN=VALUE",
-    callback=_pairs("="),
-    help="Answer: for existing rows.",
-)
+@click.option("--default", multiple=True, metavar="TABLE.COLUMN=VALUE", callback=_pairs("="), help="For existing rows.")
 def makemigrations(runtime: Runtime, apps: tuple[str, ...], name: str, noinput: bool, **flags: Any) -> None:
     """Write a revision for what the models have and the revisions lack; APP keeps to its tables."""
-    from project.core.db.migrations import FOLDER, MigrationError, read, writing
+    from project.core.db.migrations import FOLDER, read, writing
 
-    labels = [*(app.label for app in runtime.registry.apps), "core"]
-    for label in set(apps).difference(labels):
-        raise CommandError(f"There is no app {label!r}; the apps are {', '.join(labels)}.", 2)
+    labels_of(runtime, apps)
     if name and not name.isidentifier():
         raise CommandError(f"{name!r} cannot be part of a file name here: use letters, digits and _.", 2)
-    try:
-        if flags["merge"]:
-            draft = writing.Draft("merge", [], []) if len(read().heads) > 1 else None
-        elif flags["empty"]:
-            draft = writing.Draft("_".join([*apps, "custom"]), [], list(apps))
-        else:
-            draft = asyncio.run(_compare(runtime, set(apps), noinput or not sys.stdin.isatty(), flags))
-        if draft is None:
-            what = "conflicts detected to merge." if flags["merge"] else "changes detected"
-            click.echo(f"No {what}" + (f" in {', '.join(apps)}" if apps else ""))
-            return
-        click.echo(f"Migrations for {', '.join(draft.apps) or 'the site'}:")
-        if not (flags["check"] or flags["dry_run"]):
-            click.echo(f"  {writing.write(draft, name=name).relative_to(FOLDER.parent)}")
-        for line in draft.lines:
-            click.echo(f"    {line}")
-        if flags["check"]:
-            sys.exit(1)
-    except MigrationError as error:
-        raise CommandError(str(error), error.code) from error
+    if flags["merge"]:
+        draft = writing.Draft("merge") if len(read().heads) > 1 else None
+    elif flags["empty"]:
+        draft = writing.Draft("_".join([*apps, "custom"]), apps=list(apps))
+    else:
+        draft = asyncio.run(_compare(runtime, set(apps), noinput or not sys.stdin.isatty(), flags))
+    if draft is None:
+        what = "conflicts detected to merge." if flags["merge"] else "changes detected"
+        click.echo(f"No {what}" + (f" in {', '.join(apps)}" if apps else ""))
+        return
+    click.echo(f"Migrations for {', '.join(draft.apps) or 'the site'}:")
+    if not (flags["check"] or flags["dry_run"]):
+        click.echo(f"  {writing.write(draft, name=name).relative_to(FOLDER.parent)}")
+    for line in draft.lines:
+        click.echo(f"    {line}")
+    if flags["check"]:
+        sys.exit(1)
 
 
 async def _compare(runtime: Runtime, labels: set[str], silent: bool, flags: dict[str, Any]) -> Any:
@@ -73,18 +63,13 @@ async def _compare(runtime: Runtime, labels: set[str], silent: bool, flags: dict
     from project.core.db.migrations.answers import Answers
 
     tables = {model.__tablename__: app.label for app in runtime.registry.apps for model in app.models}
-    known = [*(app.label for app in runtime.registry.apps), "core"]
+    known = labels_of(runtime)
 
     def owner(table: str) -> str:
         longest = max((label for label in known if f"{table}_".startswith(f"{label}_")), key=len, default="")
         return tables.get(table, longest)
 
-    answers = Answers(
-        renames=flags["rename"],
-        rename_others=False if flags["no_rename"] else None,
-        defaults=flags["default"],
-        confirm=None if silent else click.confirm,
-        prompt=None if silent else click.prompt,
-        settle=not flags["check"],
-    )
-    return await writing.compare(runtime.database.url, owner=owner, labels=labels, answers=answers)
+    confirm = (lambda _: False) if flags["no_rename"] else None if silent else click.confirm
+    answers = Answers(flags["rename"], flags["default"], confirm, None if silent else click.prompt)
+    url = runtime.database.url
+    return await writing.compare(url, owner=owner, labels=labels, answers=None if flags["check"] else answers)

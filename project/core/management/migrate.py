@@ -2,12 +2,21 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
 from functools import partial
 
 import click
 
 from project.core.management import CommandError, command
 from project.core.runtime import Runtime
+
+
+def labels_of(runtime: Runtime, wanted: Collection[str] = ()) -> list[str]:
+    """The labels of all apps and the core's; raises CommandError for a wanted one that is not there."""
+    labels = [*(app.label for app in runtime.registry.apps), "core"]
+    for label in set(wanted).difference(labels):
+        raise CommandError(f"There is no app {label!r}; the apps are {', '.join(labels)}.", 2)
+    return labels
 
 
 @command(group="database")
@@ -19,43 +28,33 @@ from project.core.runtime import Runtime
 @click.option("--noinput", "--no-input", is_flag=True, expose_value=False, help="Nothing is asked anyway.")
 def migrate(runtime: Runtime, app: str | None, revision: str | None, plan: bool, check: bool, fake: bool) -> None:
     """Apply the revisions the database lacks, or go to REVISION (0002, a whole name, or zero)."""
-    from project.core.db.migrations import MigrationError, upgrade
+    from project.core.db.migrations import migrate_database
 
-    try:
-        target = _target([*(each.label for each in runtime.registry.apps), "core"], app, revision)
-        if plan or check:
-            asyncio.run(_look(runtime, target, check))
-            return
-        click.echo("Running migrations:")
-        report = partial(click.echo, nl=False)
-        if not asyncio.run(upgrade(runtime.database, target, fake=fake, report=report)):
-            click.echo("  No migrations to apply.")
-    except MigrationError as error:
-        raise CommandError(str(error), error.code) from error
+    target, url = _target(runtime, app, revision), runtime.database.url
+    if plan or check:
+        asyncio.run(_look(runtime, target, check))
+        return
+    click.echo("Running migrations:")
+    if not asyncio.run(migrate_database(url, target, fake=fake, report=partial(click.echo, nl=False))):
+        click.echo("  No migrations to apply.")
 
 
-def _target(labels: list[str], app: str | None, revision: str | None) -> str:
-    if app in labels and revision:
-        raise CommandError(
-            f"All apps share one history, so {app} has no state of its own: "
-            f"`python3 manage.py migrate {revision}` takes the whole site there.",
-            2,
-        )
-    if app in labels:
+def _target(runtime: Runtime, app: str | None, revision: str | None) -> str:
+    if revision:
+        labels_of(runtime, [app or ""])
+        way = f"`python3 manage.py migrate {revision}` takes the whole site there."
+        raise CommandError(f"All apps share one history, so {app} has no state of its own: {way}", 2)
+    if app in labels_of(runtime):
         click.echo("All apps share one history: all of it is applied.")
         return "head"
-    if revision:
-        raise CommandError(f"There is no app {app!r}; the apps are {', '.join(labels)}.", 2)
     return app or "head"
 
 
 async def _look(runtime: Runtime, target: str, check: bool) -> None:
-    from project.core.db.migrations import connect, database_heads, read
+    from project.core.db.migrations import applied, read
 
-    async with connect(runtime.database.url, begin="DEFERRED") as connection:
-        heads = await connection.run_sync(database_heads)
     history = read()
-    steps = history.plan(history.applied(heads), history.resolve(target))
+    steps = history.plan(await applied(runtime.database.url), history.resolve(target))
     click.echo("Planned operations:")
     for revision, backwards in steps:
         click.echo(f"  {'Unapply' if backwards else 'Apply'} {revision.id}")

@@ -31,15 +31,16 @@ class Limiter:
             raise TooMany(retry_after=max(1.0, stats.reset_time - time.time()))
 
 
+def peer(conn: HTTPConnection) -> str:
+    """The peer's IP address, or "" where there is none (a unix socket, a forwarded word that is no address)."""
+    try:
+        address = ipaddress.ip_address(conn.client.host if conn.client else "")
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def client_address(conn: HTTPConnection) -> str:
     """The peer's address as a key for limits; IPv6 counts by /64, the part a subscriber is given."""
-    host = conn.client.host if conn.client else "unknown"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return host
+    host = peer(conn)
+    return str(ipaddress.ip_network(f"{host}/64", strict=False)) if ":" in host else host or "unknown"

@@ -16,15 +16,12 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type
 from alembic.config import Config
-from alembic.ddl._autogen import ComparisonResult
-from alembic.ddl.impl import DefaultImpl
+from alembic.ddl.impl import ComparisonResult, DefaultImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
-from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
-from sqlalchemy.dialects import postgresql
 
 from project.core.conf import ROOT
 from project.core.db.migrations.applying import connect
@@ -33,7 +30,8 @@ from project.core.db.models import metadata
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 CAST = re.compile(r"::[a-z]+( [a-z]+)*(\([\d, ]+\))?(\[\])?")  # as PostgreSQL writes 'x'::character varying
-PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
+
+GENERIC = {"VARCHAR", "BOOLEAN", "NUMERIC", "INTEGER", "BIGINT", "UUID", "TIMESTAMP", "DOUBLE_PRECISION"}
 
 
 class _Manners(DefaultImpl):
@@ -57,33 +55,8 @@ class _PostgreSQL(_Manners, PostgresqlImpl):
 
 
 class _SQLite(_Manners, SQLiteImpl):
-    """SQLite renames a column by itself, in CHECKs, indexes and foreign keys too; rebuilding would lose track."""
-
     __dialect__ = "sqlite"
     transactional_ddl = True
-
-    def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
-        return not all(_only_renames(name, kw) for name, _, kw in batch_op.batch) and (
-            super().requires_recreate_in_batch(batch_op)
-        )
-
-    def alter_column(self, table_name: str, column_name: str, **options: Any) -> None:
-        if not _only_renames("alter_column", options):
-            raise NotImplementedError("SQLite alters columns inside op.batch_alter_table() only")
-        self.execute(sa.text(rename_sql(self.dialect, f"{table_name}.{column_name}", options["name"])))
-
-
-def _only_renames(operation: str, options: dict[str, Any]) -> bool:
-    changes = {k for k, v in options.items() if not k.startswith("existing_") and v is not None and v is not False}
-    return operation == "alter_column" and changes == {"name"}
-
-
-def rename_sql(dialect: sa.Dialect, old: str, new: str) -> str:
-    """ALTER TABLE for "table" or "table.column"; `new` is the bare new name."""
-    table, *column = map(dialect.identifier_preparer.quote, old.split("."))
-    return f"ALTER TABLE {table} RENAME {' '.join(['COLUMN', *column, ''] if column else [])}TO " + (
-        dialect.identifier_preparer.quote(new)
-    )
 
 
 def plain_sql(written: str) -> str:
@@ -99,9 +72,9 @@ class Environment:
     """A folder of revisions as Alembic sees it, with the options of pyproject.toml."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = Config(toml_file=ROOT / "pyproject.toml")
+        self.written = StringIO()
+        self.config = Config(toml_file=ROOT / "pyproject.toml", output_buffer=self.written)
         self.config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        self.config.set_main_option("file_template", "%%(rev)s")
         self.script = ScriptDirectory.from_config(self.config)
         self.script.messaging_opts = {"quiet": True}
 
@@ -111,59 +84,36 @@ class Environment:
         return make(self.script.revision_map, self.script.get_revision(id))
 
     def run(
-        self, work: Callable[..., Iterable[MigrationStep]], *, buffer: StringIO | None = None, **given: Any
+        self, work: Callable[..., Iterable[MigrationStep]], connection: sa.Connection | None, **options: Any
     ) -> None:
-        """Run env.py. `work` yields the steps; `given` is the connection (none: write PostgreSQL's SQL to the
-        buffer), metadata, and owns(table), and else options of Alembic's EnvironmentContext.
-        """
-        self.config.output_buffer = buffer
-        self.config.attributes = {name: given.pop(name, None) for name in ("connection", "metadata", "owns")}
-        with EnvironmentContext(self.config, self.script, fn=work, **given):
+        """Run the steps of `work` on the connection; without one PostgreSQL's SQL is `written`."""
+        self.config.attributes["connection"] = connection
+        with EnvironmentContext(self.config, self.script, fn=work, **options):
             self.script.run_env()
 
 
-def enter(find_url: Callable[[], sa.URL], **options: Any) -> None:
-    """What migrations/env.py calls; `options` are those of context.configure() and win over ours.
-
-    Under the plain `alembic` command nobody has opened a connection: find_url() says where.
-    """
-    attributes = context.config.attributes
-    if "connection" in attributes:
-        _configure(attributes["connection"], options)
-    elif context.is_offline_mode():
-        _configure(None, options)
+def enter(find_url: Callable[[], sa.URL]) -> None:
+    """What migrations/env.py calls. Under the plain `alembic` command nobody has opened a connection yet."""
+    if "connection" in context.config.attributes:
+        _migrate(context.config.attributes["connection"])
     else:
-        asyncio.run(_alone(find_url(), options))
+        asyncio.run(_alone(find_url()))
 
 
-async def _alone(url: sa.URL, options: dict[str, Any]) -> None:
+async def _alone(url: sa.URL) -> None:
     async with connect(url) as connection:
-        await connection.run_sync(_configure, options)
+        await connection.run_sync(_migrate)
 
 
-def _configure(connection: sa.Connection | None, options: dict[str, Any]) -> None:
-    attributes = context.config.attributes
-    owns = attributes.get("owns") or bool
-    ours: dict[str, Any] = {
-        "target_metadata": attributes.get("metadata") or metadata,
-        "autogenerate_plugins": PLUGINS,
-        "compare_server_default": True,
-        "include_name": lambda name, kind, _: kind != "table" or owns(name),
-        "include_object": lambda _, name, kind, *__: kind != "table" or owns(name),
-        "on_version_apply": _keep_references,
-        "render_as_batch": True,
-        "render_item": render_item,
-        "transaction_per_migration": True,
-    }
-    place: dict[str, Any] = {"connection": connection}
-    if connection is None:
-        place = {"dialect_name": "postgresql", "literal_binds": True}
-    context.configure(**place | ours | options)
+def _migrate(connection: sa.Connection | None) -> None:
+    offline: dict[str, Any] = {} if connection else {"dialect_name": "postgresql", "literal_binds": True}
+    ours: dict[str, Any] = {"on_version_apply": _keep_references, "transaction_per_migration": True}
+    context.configure(connection, target_metadata=metadata, **ours, **offline)
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _keep_references(ctx: MigrationContext, **_: Any) -> None:
+def _keep_references(ctx: MigrationContext, *_: Any, **__: Any) -> None:
     """SQLite's foreign keys are off while tables are rebuilt, so look at them before the commit."""
     if ctx.dialect.name == "sqlite" and ctx.connection and not ctx.as_sql:
         lost = ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").all()
@@ -180,20 +130,16 @@ def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[
         return _render_default(getattr(item, "arg", item))
     if kind != "type" or item._variant_mapping:
         return False
-    if isinstance(item, sa.TypeDecorator):
-        return _repr_type(item.impl_instance, autogen)
-    if isinstance(item, postgresql.JSONB):
-        autogen.imports.add("from sqlalchemy.dialects import postgresql")
-        return "postgresql.JSONB()"
-    if type(item) is sa.CHAR and item.length == 32:  # how SQLite keeps a Uuid
-        return "sa.Uuid()"
-    if type(item).__name__ == "DATETIME":  # SQLite forgets the time zone
-        return "sa.DateTime(timezone=True)"
-    if type(item) in (sa.VARCHAR, sa.BOOLEAN, sa.NUMERIC, sa.INTEGER, sa.BIGINT) or isinstance(
-        item, postgresql.TIMESTAMP | postgresql.DOUBLE_PRECISION
-    ):
-        return _repr_type(item.as_generic(), autogen)
-    return False
+    match type(item).__name__:
+        case "CHAR" if item.length == 32:  # how SQLite keeps a Uuid
+            return "sa.Uuid()"
+        case "DATETIME":  # SQLite forgets the time zone
+            return "sa.DateTime(timezone=True)"
+        case "JSONB":
+            return "postgresql.JSONB()"
+        case name if name in GENERIC:
+            return _repr_type(item.as_generic(), autogen)
+    return _repr_type(item.impl_instance, autogen) if isinstance(item, sa.TypeDecorator) else False
 
 
 def _render_default(value: Any) -> str | Literal[False]:

@@ -1,14 +1,14 @@
 """The history: the revisions in the folder, read without running them, and how far a database has come."""
 
 import ast
-import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import click
 from sqlalchemy import Connection, inspect, text
 
 from project.core.conf import ROOT
@@ -16,12 +16,17 @@ from project.core.conf import ROOT
 FOLDER = ROOT / "migrations"
 
 
-class MigrationError(Exception):
-    """Migrating cannot go on; one sentence says what to do. `code` is the exit code: 1, or 2 for wrong usage."""
+class MigrationError(click.ClickException):
+    """Migrating cannot go on; one sentence says what to do, which every command prints.
+
+    Args:
+        message: the sentence.
+        code: the exit code: 1, or 2 for wrong usage.
+    """
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
-        self.code = code
+        vars(self)["exit_code"] = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,8 @@ class History:
                     f"{revision.id} builds on {parent}, which is not in migrations/versions: "
                     "bring that file back or correct down_revision."
                 )
-        try:
-            order = TopologicalSorter({id: known[id].parents for id in sorted(known)}).static_order()
-            self.revisions = {id: known[id] for id in order}
-        except CycleError as error:
-            raise MigrationError(f"These revisions build on each other: {', '.join(error.args[1])}.") from None
+        order = TopologicalSorter({id: known[id].parents for id in sorted(known)}).static_order()
+        self.revisions = {id: known[id] for id in order}
 
     @property
     def heads(self) -> list[str]:
@@ -59,13 +61,14 @@ class History:
         built_on = {parent for revision in self.revisions.values() for parent in revision.parents}
         return [id for id in self.revisions if id not in built_on]
 
-    def one_head(self) -> None:
-        """Raises MigrationError when there are several heads."""
+    def one_head(self) -> list[str]:
+        """The head, if there is any revision; raises MigrationError when there are several."""
         if len(self.heads) > 1:
             raise MigrationError(
                 f"The history has several heads ({', '.join(self.heads)}): "
                 "join them with `python3 manage.py makemigrations --merge`."
             )
+        return self.heads
 
     def applied(self, heads: Collection[str]) -> set[str]:
         """The heads in a database and all they build on; raises MigrationError for a head that has no file."""
@@ -74,13 +77,10 @@ class History:
                 f"The database is at revision {unknown}, which is not in migrations/versions: "
                 "bring that file back, or use the code that migrated this database."
             )
-        found: set[str] = set()
-        waiting = list(heads)
-        while waiting:
-            revision = self.revisions[waiting.pop()]
-            if revision.id not in found:
-                found.add(revision.id)
-                waiting += revision.parents
+        found = set(heads)
+        for revision in reversed(self.revisions.values()):
+            if revision.id in found:
+                found.update(revision.parents)
         return found
 
     def resolve(self, name: str) -> str:
@@ -92,22 +92,16 @@ class History:
             return found[0]
         if found:
             raise MigrationError(f"{name!r} may be {' or '.join(found)}: write more of it.", 2)
-        close = difflib.get_close_matches(name, self.revisions, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else "`python3 manage.py showmigrations` lists them."
-        raise MigrationError(f"There is no revision {name!r}. {hint}", 2)
+        raise MigrationError(f"There is no revision {name!r}: `python3 manage.py showmigrations` lists them.", 2)
 
     def plan(self, done: Collection[str], target: str) -> list[tuple[Revision, bool]]:
         """What takes a database there, in order; True means backwards. `target` is as resolve() returns it."""
-        everything = list(self.revisions.values())
-        if target == "zero":
-            return [(revision, True) for revision in reversed(everything) if revision.id in done]
-        if target in done:
-            after = [r for r in everything if r.id != target and target in self.applied([r.id])]
-            return [(revision, True) for revision in reversed(after) if revision.id in done]
-        if target == "head":
-            self.one_head()
-        wanted = self.applied(self.heads if target == "head" else [target])
-        return [(revision, False) for revision in everything if revision.id in wanted - set(done)]
+        everything, zero = list(self.revisions.values()), target == "zero"
+        if zero or target in done:
+            gone = [r for r in everything if r.id in done and (zero or target in self.applied(r.parents))]
+            return [(revision, True) for revision in reversed(gone)]
+        wanted = self.applied(self.one_head() if target == "head" else [target]) - set(done)
+        return [(revision, False) for revision in everything if revision.id in wanted]
 
 
 def read(folder: Path = FOLDER) -> History:
@@ -123,34 +117,19 @@ def _read(files: tuple[tuple[Path, int], ...]) -> History:
 
 
 def _parse(path: Path) -> Revision | None:
-    source = path.read_text("utf-8")
+    source, values = path.read_text("utf-8"), dict[str, Any]()
     try:
-        values = dict(filter(None, map(_constant, ast.parse(source).body)))
-    except SyntaxError as error:
-        raise MigrationError(f"{path.name} is not valid Python (line {error.lineno}).") from None
+        for node in ast.parse(source).body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if isinstance(target, ast.Name) and target.id in ("revision", "down_revision", "apps"):
+                values[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError) as error:
+        raise MigrationError(f"{path.name} cannot be read as a revision ({error}).") from None
     if "revision" not in values:
         return None
     parents = values.get("down_revision") or ()
-    return Revision(
-        id=values["revision"],
-        parents=(parents,) if isinstance(parents, str) else tuple(parents),
-        apps=tuple(values.get("apps", ())),
-        source=source,
-    )
-
-
-def _constant(node: ast.stmt) -> tuple[str, Any] | None:
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            pass
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            pass
-        case _:
-            return None
-    try:
-        return name, ast.literal_eval(value)
-    except ValueError:
-        return None
+    parents = (parents,) if isinstance(parents, str) else tuple(parents)
+    return Revision(values["revision"], parents, tuple(values.get("apps", ())), source)
 
 
 def database_heads(connection: Connection) -> set[str]:

@@ -4,25 +4,30 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.autogenerate.api import AutogenContext, produce_migrations
-from alembic.autogenerate.render import _render_python_into_templatevars, renderers
+from alembic.autogenerate.api import produce_migrations, render_python_code
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from project.core.db.migrations import applying, wording
-from project.core.db.migrations.answers import Answers
-from project.core.db.migrations.environment import Environment, plain_sql, rename_sql
+from project.core.db.migrations.answers import Answers, undecorated
+from project.core.db.migrations.applying import MEMORY, Run, connect, is_sqlite
+from project.core.db.migrations.environment import Environment, plain_sql, render_item
 from project.core.db.migrations.history import FOLDER, MigrationError, pending, read
+from project.core.db.migrations.wording import Rename, describe, flat, slug, table_of
 from project.core.db.models import metadata as site_metadata
 
+POSTGRESQL = "from sqlalchemy.dialects import postgresql"
+PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
+KEPT: dict[str, Any] = {"existing_nullable": False, "modify_server_default": None}
 Operations = list[ops.MigrateOperation]
 
 
@@ -31,14 +36,9 @@ class Draft:
     """A revision not yet written: what it does, line by line, the apps it touches, and the parts of its file."""
 
     slug: str
-    lines: list[str]
-    apps: list[str]
+    lines: list[str] = field(default_factory=list)
+    apps: list[str] = field(default_factory=list)
     parts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def first_word(table: str) -> str:
-    """The app a table belongs to, by its name."""
-    return table.split("_")[0]
 
 
 async def compare(
@@ -46,44 +46,40 @@ async def compare(
     *,
     folder: Path = FOLDER,
     metadata: sa.MetaData = site_metadata,
-    owner: Callable[[str], str] = first_word,
+    owner: Callable[[str], str] = lambda table: table.split("_")[0],
     labels: set[str] | None = None,
     answers: Answers | None = None,
 ) -> Draft | None:
     """What the models have that the revisions lack, in the tables of these apps; None when nothing.
 
     On SQLite the revisions are replayed in memory, so the site's database is not needed. On PostgreSQL the
-    database itself is read, which has to be migrated; tables that no revision names are left alone.
-    Raises MigrationError.
+    database itself is read, which has to be migrated; tables that no revision names are left alone. Without
+    `answers` this only looks, and asks nothing. Raises MigrationError.
     """
     history = read(folder)
     history.one_head()
-    known = set(metadata.tables) | {
-        name for revision in history.revisions.values() for name in re.findall(r"[\"'](\w+)[\"']", revision.source)
-    }
+    sources = "".join(revision.source for revision in history.revisions.values())
+    known = {*metadata.tables, *re.findall(r"[\"'](\w+)[\"']", sources)}
 
-    def owns(table: str) -> bool:
-        return table in known and (not labels or owner(table) in labels)
+    def owns(_: Any, table: Any, kind: str, *__: Any) -> bool:
+        return kind != "table" or (table in known and (not labels or owner(table) in labels))
 
-    _refuse_native_enums([table for name, table in metadata.tables.items() if owns(name)])
-    work = _Comparison(metadata, owner, answers or Answers())
+    def look(connection: sa.Connection) -> Draft | None:
+        choice = {"include_name": partial(owns, None), "include_object": owns, "autogenerate_plugins": PLUGINS}
+        context = MigrationContext.configure(connection, opts=choice | {"compare_server_default": True})
+        return _draft(context, metadata, owner, answers)
 
-    def look(connection: sa.Connection) -> None:
-        Environment(folder).run(work.look, connection=connection, metadata=metadata, owns=owns, dont_mutate=True)
-
-    async with _reference(url, folder) as connection, applying.only_one():
-        await connection.run_sync(look)
-    return work.draft
+    _refuse_native_enums([table for name, table in metadata.tables.items() if owns(table, name, "table")])
+    async with _reference(url, folder) as connection:
+        return await connection.run_sync(look)
 
 
 @asynccontextmanager
 async def _reference(url: sa.URL | str, folder: Path) -> AsyncIterator[AsyncConnection]:
-    if sa.make_url(url).get_backend_name() == "sqlite":
-        async with applying.connect(applying.MEMORY) as connection:
-            await applying.run(connection, "head", folder=folder)
-            yield connection
-        return
-    async with applying.connect(url) as connection:
+    in_memory = is_sqlite(url)
+    async with connect(MEMORY if in_memory else url) as connection:
+        if in_memory:
+            await Run(connection, folder).to("head")
         waiting = await connection.run_sync(pending, folder)
         await connection.rollback()
         if waiting:
@@ -103,153 +99,108 @@ def _refuse_native_enums(tables: list[sa.Table]) -> None:
             )
 
 
-class _Comparison:
-    """One look at the differences, as Alembic calls it."""
+def _draft(
+    context: MigrationContext, metadata: sa.MetaData, owner: Callable[[str], str], answers: Answers | None
+) -> Draft | None:
+    def differences() -> Operations:
+        found = produce_migrations(context, metadata).upgrade_ops
+        return found.ops if found else []
 
-    def __init__(self, metadata: sa.MetaData, owner: Callable[[str], str], answers: Answers) -> None:
-        self.metadata, self.owner, self.answers = metadata, owner, answers
-        self.draft: Draft | None = None
+    renames = _renames(context, differences, answers) if answers else []
+    found = differences()
+    back = [*_back_again(found), *(rename.reverse() for rename in reversed(renames))]
+    after = _defaults(found, answers) if answers else []
+    _plain_enums([*found, *after, *back])
+    touched = flat([*renames, *found])
+    up, down = _code([*renames, *found, *after], context), plain_sql(_code(back, context))
+    draft = Draft(
+        slug(touched),
+        [describe(operation)[0] for operation in touched],
+        sorted({owner(table_of(operation)) for operation in touched} - {""}),
+        {"upgrades": up, "downgrades": down, "imports": POSTGRESQL * ("postgresql." in up + down)},
+    )
+    return draft if touched else None
 
-    def look(self, _: Any, context: MigrationContext) -> list[Any]:
-        """Make the draft; yields Alembic no step to run."""
-        renames, undo = self._renames(context)
-        found = self._differences(context)
-        if renames or found:
-            back = [*_back_again(found), *reversed(undo)]
-            defaults = self._defaults(found) if self.answers.settle else []
-            flat = wording.flat([*renames, *found])
-            _plain_enums([*found, *defaults, *back])
-            self.draft = Draft(
-                wording.slug(flat, self.owner),
-                [wording.describe(operation)[0] for operation in flat],
-                sorted({self.owner(wording.table_of(operation)) for operation in flat} - {""}),
-                self._rendered(context, [*renames, *found, *defaults], back),
-            )
-        return []
 
-    def _differences(self, context: MigrationContext) -> Operations:
-        found = produce_migrations(context, self.metadata).upgrade_ops
-        return [] if found is None or found.is_empty() else found.ops
-
-    def _renames(self, context: MigrationContext) -> tuple[Operations, Operations]:
-        """Ask, rename in the database we compare with (it is rolled back), and look again until all is settled."""
-        done, undo = Operations(), Operations()
-        refused: set[tuple[str, str]] = set()
-        unused = dict(self.answers.renames)
-        while True:
-            flat = wording.flat(self._differences(context))
-            pairs = [*_table_pairs(flat), *_column_pairs(flat, context)]
-            for old, new, likely, there, back in pairs:
-                if (old, new) in refused:
-                    continue
-                if self.answers.renamed(old, new, likely):
-                    context.execute(sa.text(rename_sql(context.dialect, old, new)))
-                    unused.pop(old, None)
-                    done.append(there)
-                    undo.append(back)
-                    break
-                refused.add((old, new))
-            else:
+def _renames(context: MigrationContext, differences: Callable[[], Operations], answers: Answers) -> list[Rename]:
+    """Ask, rename in the database we compare with (it is rolled back), and look again until all is settled."""
+    done: list[Rename] = []
+    refused: set[tuple[str, str]] = set()
+    while True:
+        for old, new, likely in _pairs(flat(differences()), context):
+            if (old, new) not in refused and answers.renamed(old, new, likely):
+                done.append(Rename(old, new))
+                context.execute(sa.text(str(done[-1].sqltext)))
                 break
-        for old, new in unused.items():
-            raise MigrationError(f"--rename {old}:{new} fits nothing: the models and revisions differ elsewhere.", 2)
-        return done, undo
+            refused.add((old, new))
+        else:
+            break
+    for old in answers.renames.keys() - {rename.old for rename in done}:
+        wanted = f"{old}:{answers.renames[old]}"
+        raise MigrationError(f"--rename {wanted} fits nothing: the models and revisions differ elsewhere.", 2)
+    return done
 
-    def _defaults(self, found: Operations) -> Operations:
-        """Give new NOT NULL columns a value for existing rows; returns what takes the default away again."""
-        after = Operations()
-        for operation in wording.flat(found):
-            if not isinstance(operation, ops.AddColumnOp):
+
+def _pairs(operations: Operations, context: MigrationContext) -> Iterator[tuple[str, str, bool]]:
+    """What may be a rename: the old name, the new one, and whether the two look alike."""
+    for pair in product(operations, operations):
+        match pair:
+            case ops.DropTableOp() as gone, ops.CreateTableOp() as made:
+                yield gone.table_name, made.table_name, gone.to_table().c.keys() == made.to_table().c.keys()
+            case ops.DropColumnOp() as gone, ops.AddColumnOp() as made if gone.table_name == made.table_name:
+                old, new = gone.to_column(), made.column
+                both_text = all(isinstance(undecorated(each.type), sa.String) for each in (old, new))
+                likely = both_text or not context.impl.compare_type(old, new)
+                yield f"{gone.table_name}.{old.name}", new.name, likely
+
+
+def _defaults(found: Operations, answers: Answers) -> Operations:
+    """Give new NOT NULL columns a value for existing rows; returns what takes the default away again."""
+    after = Operations()
+    for operation in flat(found):
+        if isinstance(operation, ops.AddColumnOp) and not (column := operation.column).nullable:
+            if column.server_default is not None or column.computed or column.identity:
                 continue
-            column, table = operation.column, operation.table_name
-            if column.nullable or column.server_default is not None or column.computed or column.identity:
-                continue
-            value = self.answers.default(table, column)
-            operation.column = sa.Column(column.name, column.type, nullable=False, server_default=value)
-            kept: dict[str, Any] = {"existing_type": column.type, "existing_nullable": False}
-            drop = ops.AlterColumnOp(table, column.name, modify_server_default=None, **kept)
-            after.append(ops.ModifyTableOps(table, [drop]))
-        return after
-
-    def _rendered(self, context: MigrationContext, there: Operations, back: Operations) -> dict[str, str]:
-        script = ops.MigrationScript(
-            "",
-            ops.UpgradeOps(there, upgrade_token="upgrades"),  # noqa: S106
-            ops.DowngradeOps(back, downgrade_token="downgrades"),  # noqa: S106
-        )
-        parts: dict[str, Any] = {}
-        _render_python_into_templatevars(AutogenContext(context, metadata=self.metadata), script, parts)
-        parts["downgrades"] = plain_sql(parts["downgrades"])
-        return {name: re.sub(r"\s*# ### .*|, schema=None", "", part).strip() for name, part in parts.items()}
+            table, kept = operation.table_name, KEPT | {"existing_type": column.type}
+            operation.column = _copy(column, server_default=answers.default(table, column))
+            after.append(ops.ModifyTableOps(table, [ops.AlterColumnOp(table, column.name, **kept)]))
+    return after
 
 
-Pair = tuple[str, str, bool, ops.MigrateOperation, ops.MigrateOperation]
-
-
-def _table_pairs(flat: Operations) -> list[Pair]:
-    gone = [op for op in flat if isinstance(op, ops.DropTableOp)]
-    new = [op for op in flat if isinstance(op, ops.CreateTableOp)]
-    return [
-        (
-            a.table_name,
-            b.table_name,
-            a.to_table().columns.keys() == b.to_table().columns.keys(),
-            ops.RenameTableOp(a.table_name, b.table_name),
-            ops.RenameTableOp(b.table_name, a.table_name),
-        )
-        for a in gone
-        for b in new
-    ]
-
-
-def _column_pairs(flat: Operations, context: MigrationContext) -> list[Pair]:
-    pairs: list[Pair] = []
-    for a in (op for op in flat if isinstance(op, ops.DropColumnOp)):
-        old = a.to_column()
-        for b in (op for op in flat if isinstance(op, ops.AddColumnOp) and op.table_name == a.table_name):
-            new = b.column
-            both_text = _is_text(old.type) and _is_text(new.type)
-            likely = both_text or not context.impl.compare_type(old, new)
-            there, back = _rename(a.table_name, old, old.name, new.name), _rename(a.table_name, old, new.name, old.name)
-            pairs.append((f"{a.table_name}.{old.name}", new.name, likely, there, back))
-    return pairs
-
-
-def _is_text(kind: sa.types.TypeEngine[Any]) -> bool:
-    return isinstance(kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind, sa.String)
-
-
-def _rename(table: str, column: sa.Column[Any], old: str, new: str) -> ops.ModifyTableOps:
-    kept: dict[str, Any] = {"existing_type": column.type, "existing_nullable": column.nullable}
-    return ops.ModifyTableOps(table, [ops.AlterColumnOp(table, old, modify_name=new, **kept)])
+def _copy(column: sa.Column[Any], kind: sa.types.TypeEngine[Any] | None = None, **changes: Any) -> sa.Column[Any]:
+    options = {"nullable": column.nullable, "server_default": column.server_default} | changes
+    return sa.Column(column.name, kind or column.type, **options)
 
 
 def _plain_enums(operations: Operations) -> None:
     """On an existing table the CHECK of an enum is an operation of its own, so the column is plain text."""
-    for operation in wording.flat(operations):
-        if isinstance(operation, ops.AddColumnOp) and isinstance(kind := operation.column.type, sa.Enum):
-            default, optional = operation.column.server_default, operation.column.nullable
-            plain = sa.String(kind.length)
-            operation.column = sa.Column(operation.column.name, plain, nullable=optional, server_default=default)
+
+    def plain(kind: Any) -> Any:
+        return sa.String(kind.length) if isinstance(kind, sa.Enum) else kind
+
+    for operation in flat(operations):
+        if isinstance(operation, ops.AddColumnOp) and isinstance(operation.column.type, sa.Enum):
+            operation.column = _copy(operation.column, plain(operation.column.type))
         if isinstance(operation, ops.AlterColumnOp):
-            if isinstance(new := operation.modify_type, sa.Enum):
-                operation.modify_type = sa.String(new.length)
-            if isinstance(old := operation.existing_type, sa.Enum):
-                operation.existing_type = sa.String(old.length)
+            operation.modify_type = plain(operation.modify_type)
+            operation.existing_type = plain(operation.existing_type)
 
 
 def _back_again(found: Operations) -> Operations:
     """The way back. A column that comes back is optional: its values are gone, and the rows have to stay."""
     back = ops.UpgradeOps(found).reverse().ops
-    for operation in wording.flat(back):
+    for operation in flat(back):
         if isinstance(operation, ops.AddColumnOp) and operation.column.server_default is None:
-            operation.column = sa.Column(operation.column.name, operation.column.type, nullable=True)
+            operation.column = _copy(operation.column, nullable=True)
     return back
 
 
-@renderers.dispatch_for(ops.RenameTableOp)
-def _render_rename(_: AutogenContext, operation: ops.RenameTableOp) -> str:
-    return f"op.rename_table({operation.table_name!r}, {operation.new_table_name!r})"
+def _code(operations: Operations, context: MigrationContext) -> str:
+    plain = MigrationContext.configure(dialect=context.dialect)
+    code = render_python_code(
+        ops.UpgradeOps(operations), render_as_batch=True, render_item=render_item, migration_context=plain
+    )
+    return re.sub(r"\s*# ### .*|, schema=None", "", code).strip()
 
 
 def write(draft: Draft, *, folder: Path = FOLDER, name: str = "") -> Path:
@@ -257,18 +208,10 @@ def write(draft: Draft, *, folder: Path = FOLDER, name: str = "") -> Path:
     history = read(folder)
     numbers = [int(found[0]) for id in history.revisions if (found := re.match(r"\d+", id))]
     id = f"{max(numbers, default=0) + 1:04}_{name or draft.slug}"
-    telling = [line[2:] for line in draft.lines if not re.match(r". \w+ (index|constraint)", line)]
-    message = "; ".join(telling[:3] or [id]) + (f" and {len(telling) - 3} more." if len(telling) > 3 else ".")
-    environment = Environment(folder)
-    made = environment.script.generate_revision(
-        id,
-        message,
-        head=tuple(history.heads) or "base",
-        apps=draft.apps,
-        **draft.parts,
-    )
-    if made is None:
-        raise MigrationError(f"{id}.py could not be written.")
+    message = "; ".join([line[2:] for line in draft.lines[:3]] or [id]) + (", and more." if draft.lines[3:] else ".")
+    environment, after = Environment(folder), tuple(history.heads) or "base"
+    made = environment.script.generate_revision(id, message, after, apps=draft.apps, **draft.parts)
+    assert made is not None
     path = Path(made.path)
     if importlib.util.find_spec("ruff"):
         subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=False)  # noqa: S603
