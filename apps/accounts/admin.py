@@ -3,13 +3,14 @@
 from typing import Any
 
 from sqladmin.filters import BooleanFilter, StaticValuesFilter
-from sqlalchemy import select
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 from starlette.requests import Request
 
 from apps.accounts.models import Session, User
-from project.core import Conflict, ModelAdmin, Principal
+from apps.accounts.services import keep_a_superuser
+from project.core import Conflict, Forbidden, ModelAdmin, Principal
 
 
 class UserAdmin(ModelAdmin, model=User):
@@ -47,15 +48,21 @@ class UserAdmin(ModelAdmin, model=User):
         return _may_touch(request, model) and await super().check_can_delete(request, model)
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
-        """Raise Conflict when nobody would be left who may do everything."""
+        """End the sessions of whoever is deactivated; raise Conflict when no superuser would be left."""
+        db = async_object_session(model)
+        assert db is not None
         if not (data.get("is_active", True) and data.get("is_superuser", True)):
-            await _keep_a_superuser(model)
+            await keep_a_superuser(db, without=model.id)
+        if not data.get("is_active", True):
+            await db.execute(delete(Session).where(col(Session.user_id) == model.id))
 
     async def on_model_delete(self, model: User, request: Request) -> None:
         """Raise Conflict for one's own account, and for the last superuser's."""
         if model.id == _principal(request).id:
             raise Conflict("This is your own account. Delete it on your profile page.")
-        await _keep_a_superuser(model)
+        db = async_object_session(model)
+        assert db is not None
+        await keep_a_superuser(db, without=model.id)
 
 
 class SessionAdmin(ModelAdmin, model=Session):
@@ -70,6 +77,13 @@ class SessionAdmin(ModelAdmin, model=Session):
     can_create = False
     can_edit = False
 
+    async def on_model_delete(self, model: Session, request: Request) -> None:
+        """Raise Forbidden for a superuser's session, unless a superuser asks."""
+        db = async_object_session(model)
+        assert db is not None
+        if not _may_touch(request, await db.get_one(User, model.user_id)):
+            raise Forbidden("Only superusers may sign a superuser out.")
+
 
 def _principal(request: Request) -> Principal:
     who: Principal = request.state.principal
@@ -78,12 +92,3 @@ def _principal(request: Request) -> Principal:
 
 def _may_touch(request: Request, user: User) -> bool:
     return _principal(request).is_superuser or not user.is_superuser
-
-
-async def _keep_a_superuser(user: User) -> None:
-    """Raise Conflict when `user` is the last active superuser; the locks let two such changes see each other."""
-    db = async_object_session(user)
-    assert db is not None
-    active = select(col(User.id)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
-    if list((await db.execute(active.with_for_update())).scalars()) == [user.id]:
-        raise Conflict("This is the last active superuser. Make somebody else a superuser first.")

@@ -7,6 +7,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import UserAlreadyExists
 from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, or_, select
 from starlette.requests import HTTPConnection
 
@@ -161,16 +162,15 @@ async def delete_me(
     """Delete the account with all that hangs on it; raises Invalid for a wrong password, Conflict, TooMany."""
     await _count_try(manager, limiter, conn, user.email)
     row = await _proven(manager, user, data.password.get_secret_value(), "password")
-    if row.is_superuser:
-        await keep_a_superuser(manager.user_db.db, without=row.id)
+    await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
 
 
-async def keep_a_superuser(db: AsyncSession, *, without: UUID) -> None:
-    """Raise Conflict unless somebody else could still look after the site."""
-    others = select(User.id).where(col(User.is_superuser), col(User.is_active)).with_for_update()
-    if not [found for found in (await db.exec(others)).all() if found != without]:
-        raise Conflict("This is the last active superuser. Make somebody else one first.")
+async def keep_a_superuser(db: SQLAlchemySession, *, without: UUID) -> None:
+    """Raise Conflict when this is the last active superuser; the locks let two such changes see each other."""
+    active = select(User.id).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
+    if list((await db.execute(active.with_for_update())).scalars()) == [without]:
+        raise Conflict("This is the last active superuser. Make somebody else a superuser first.")
 
 
 async def _proven(manager: UserManager, user: Principal, password: str, field: str) -> User:

@@ -1,5 +1,7 @@
 """Settings: environment first, then `.env`; what is missing or unsafe stops the start with advice."""
 
+import re
+import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from project.core.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED_KEYS = {"changethis", "change-this-secret", "changeme", "secret"}
+PUBLISHED = re.compile(r"change.?(this|me)|secret.?key|insecure|your.?secret", re.I)
 
 
 def _split(value: Any) -> Any:
@@ -57,6 +59,12 @@ def _advice(cls: type[EnvSettings], detail: Any) -> str:
     return f"{name} {detail['msg'].removeprefix('Value error, ')}.".strip()
 
 
+def _weak(key: str) -> bool:
+    """Short, published somewhere, or a pattern that repeats (it then compresses to almost nothing)."""
+    short = len(key) < 32 or len(set(key)) < 10 or len(zlib.compress(key.encode(), 9)) < 32
+    return short or key != key.strip() or bool(PUBLISHED.search(key))
+
+
 class Settings(EnvSettings):
     """Every setting the framework reads; a project subclasses it to add its own.
 
@@ -95,15 +103,15 @@ class Settings(EnvSettings):
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
 
-    @field_validator("SECRET_KEY")
+    @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")
     @classmethod
-    def _strong(cls, key: SecretStr) -> SecretStr:
-        value = key.get_secret_value()
-        if value.lower() in PUBLISHED_KEYS or len(value) < 32 or len(set(value)) < 10:
+    def _strong(cls, given: SecretStr | list[SecretStr]) -> SecretStr | list[SecretStr]:
+        keys = [key.get_secret_value() for key in (given if isinstance(given, list) else [given])]
+        if any(map(_weak, keys)):
             raise ValueError(
                 "is too weak; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )
-        return key
+        return given
 
     @field_validator("SITE_URL")
     @classmethod

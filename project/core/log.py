@@ -15,29 +15,33 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 MASK = "********"
 SECRET_NAME = re.compile(
-    r"password|passwd|secret|token|cookie|authorization|api_?key|credential|session_?key|dsn", re.I
+    r"pass(word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key|credential|session_?key|dsn|\bsid\b", re.I
 )
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
-_PAIR = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|secret|token|cookie|authorization|api_?key)[\w-]*"
-    r"[\"']?\s*[=:]\s*[\"']?)"
-    r"(?:(?:bearer|basic)\s+)?[^\s\"'&,;]+"
+_NAMED = (
+    r"(?i)((?:[\w-]*(?:pass(?:word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key)[\w-]*|\bsid)"
+    r"[\"']?\s*[=:]\s*)"
 )
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+PATTERNS = [
+    (re.compile(r"(://[^\s:/@]*:)\S+(?=@)"), rf"\1{MASK}"),
+    (re.compile(_NAMED + r"((?:\w+\()?)([\"'])(?:(?!\3).)*\3"), rf"\1\2\3{MASK}\3"),
+    (re.compile(_NAMED + r"(?!(?:\w+\()?[\"'])[^\n&,;]+"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\$argon2\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
+]
 
 
 def redact(text: str) -> str:
-    """Mask passwords in URLs, `name=value` pairs with a secret's name, and bearer credentials."""
-    text = _URL_PASSWORD.sub(rf"\1{MASK}", text)
-    text = _PAIR.sub(rf"\1{MASK}", text)
-    return _BEARER.sub(rf"\1 {MASK}", text)
+    """Mask passwords in URLs, values with a secret's name, credentials, hashes and signed tokens."""
+    for pattern, masked in PATTERNS:
+        text = pattern.sub(masked, text)
+    return text
 
 
 def _masked(name: str, value: Any) -> Any:
     if SECRET_NAME.search(name) and value not in (None, "", True, False):
         return MASK
-    if isinstance(value, str):
-        return redact(value)
+    if isinstance(value, (str, bytes)):
+        return redact(value if isinstance(value, str) else repr(value))
     if isinstance(value, dict):
         return {key: _masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -191,3 +191,24 @@ async def test_an_admin_that_was_reached_without_a_session_is_reached_after_logg
     answer = await client.post("/accounts/login", data=data)
     assert answer.headers["location"] == "/admin/user/list"
     assert (await client.get("/admin/user/list")).status_code == 200
+
+
+async def test_whoever_is_deactivated_is_signed_out_for_good(
+    app: FastAPI, client: httpx2.AsyncClient, new_client: NewClient, sign_in: SignIn, db: AsyncSession
+) -> None:
+    await sign_in("boss@example.com", is_superuser=True)
+    theirs = new_client(app)
+    bob = await sign_in("bob@example.com", into=theirs)
+    for flags in [(), ("is_active",)]:
+        assert (await client.post(f"/admin/user/edit/{bob.id}", data=form("Bob", *flags))).status_code == 302
+        assert (await theirs.get("/api/v1/accounts/me")).status_code == 401
+
+
+async def test_staff_cannot_sign_a_superuser_out(
+    app: FastAPI, client: httpx2.AsyncClient, new_client: NewClient, sign_in: SignIn, db: AsyncSession
+) -> None:
+    boss = await sign_in("boss@example.com", into=new_client(app), is_superuser=True)
+    await sign_in("staff@example.com", is_staff=True)
+    row = (await db.exec(select(Session).where(Session.user_id == boss.id))).one()
+    assert (await client.delete(f"/admin/session/delete?pks={row.id}")).status_code == 403
+    assert (await db.exec(select(Session).where(Session.user_id == boss.id))).first() is not None

@@ -207,3 +207,54 @@ def test_nobodys_hash_costs_what_everybodys_does() -> None:
     from apps.accounts.manager import HASHER, NOBODY
 
     assert NOBODY.rpartition("$")[0].rpartition("$")[0] == HASHER.hash("x").rpartition("$")[0].rpartition("$")[0]
+
+
+async def test_a_log_in_does_not_outlive_the_password_it_was_made_with(app: FastAPI, make_user: MakeUser) -> None:
+    from starlette.requests import HTTPConnection
+
+    from apps.accounts.manager import UserManager
+    from apps.accounts.services import authenticate, open_browser_session
+    from project.core import Invalid
+
+    user, conn = await make_user(), HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})
+    runtime = app.state.runtime
+    async with runtime.unit_of_work() as db:
+        verified = await authenticate(UserManager(db, runtime), app.state.limiter, conn, user.email, PASSWORD)
+    async with runtime.unit_of_work() as db:
+        await UserManager(db, runtime).set_password(await db.get_one(User, user.id), "a brand new one")
+    with pytest.raises(Invalid):
+        async with runtime.unit_of_work() as db:
+            await open_browser_session(UserManager(db, runtime), conn, verified)
+
+
+async def test_a_cookie_that_came_twice_or_under_a_similar_name_is_nobodys(
+    client: httpx2.AsyncClient, sign_in: SignIn
+) -> None:
+    await sign_in()
+    token = client.cookies["sid"]
+    client.cookies.clear()
+    for header, status in [
+        (f"sid={token}", 200),
+        (f"other=1; sid={token}", 200),
+        (f"sid={token}; sid=other", 401),
+        (f"sid=other; sid={token}", 401),
+        (f"\xa0sid={token}", 401),
+        (f"\x85sid={token}", 401),
+    ]:
+        answer = await client.get(ME, headers={b"Cookie": header.encode("latin-1")})
+        assert answer.status_code == status, header
+
+
+@pytest.mark.parametrize(
+    "typed", ["u@xn--bcher-kva.example", "ǰ@example.com", "ΐ@example.com", "u@example。com", "ＡNN@example.com"]
+)
+async def test_whoever_signs_up_can_log_in_as_typed(client: httpx2.AsyncClient, typed: str) -> None:
+    data = {"email": typed, "password": PASSWORD}
+    assert (await client.post("/api/v1/accounts/users", json=data)).status_code == 201
+    assert (await client.post(LOGIN, json=data)).status_code == 200
+    assert (await client.post(TOKEN, data={"username": typed, "password": PASSWORD})).status_code == 200
+
+
+async def test_an_address_with_a_name_is_refused(client: httpx2.AsyncClient) -> None:
+    data = {"email": "Ann <ann@example.com>", "password": PASSWORD}
+    assert (await client.post("/api/v1/accounts/users", json=data)).status_code == 422

@@ -155,3 +155,39 @@ async def test_searching_takes_every_character_as_itself(
     await make_user("under@example.com", name="a_b")
     answer = await client.get(f"{ACCOUNTS}/users", params={"search": search})
     assert answer.json()["total"] == found
+
+
+@pytest.mark.parametrize("door", ["change", "delete", "page"])
+async def test_guessing_the_password_behind_a_session_is_limited_too(
+    client: httpx2.AsyncClient, sign_in: SignIn, door: str
+) -> None:
+    await sign_in()
+
+    async def guess() -> int:
+        if door == "change":
+            data = {"current_password": "wrong password", "new_password": "a brand new one"}
+            return (await client.post(f"{ACCOUNTS}/password/change", json=data)).status_code
+        if door == "delete":
+            return (await client.request("DELETE", ME, json={"password": "wrong password"})).status_code
+        return (await client.post("/accounts/delete", data={"password": "wrong password"})).status_code
+
+    assert [await guess() for _ in range(11)] == [422] * 10 + [429]
+
+
+async def test_a_new_password_gives_the_cookie_a_new_value(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
+    await sign_in()
+    former = client.cookies["sid"]
+    data = {"current_password": PASSWORD, "new_password": "a brand new one"}
+    await client.post(f"{ACCOUNTS}/password/change", json=data)
+    assert client.cookies["sid"] != former
+    assert (await client.get(ME)).status_code == 200
+    client.cookies.set("sid", former, domain="127.0.0.1")
+    assert (await client.get(ME)).status_code == 401
+
+
+async def test_the_last_superuser_stays(client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser) -> None:
+    await sign_in(is_superuser=True)
+    body = {"password": PASSWORD}
+    assert (await client.request("DELETE", ME, json=body)).status_code == 409
+    await make_user("second@example.com", is_superuser=True)
+    assert (await client.request("DELETE", ME, json=body)).status_code == 204

@@ -29,12 +29,28 @@ def test_without_a_key_the_start_stops_with_advice() -> None:
         Plain.load()
 
 
-@pytest.mark.parametrize("key", ["changethis", "change-this-secret", "x" * 31, "ab" * 40, GOOD[:31]])
+WEAK = [
+    "change-this-secretchange-this-secret",
+    "your-secret-key-here-please-change-me",
+    "django-insecure-abcdefghijklmnopqrstuvwxyz",
+    "0123456789" * 4,
+    f" {'x' * 3}abcdefghijklmnopqrstuvwxyz0123456789",
+]
+
+
+@pytest.mark.parametrize("key", [*WEAK, "changethis", "change-this-secret", "x" * 31, "ab" * 40, GOOD[:31]])
 def test_a_weak_key_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(monkeypatch, SECRET_KEY=key)
     assert "SECRET_KEY is too weak" in str(caught.value)
     assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [*WEAK[:-1], "changethis"])
+def test_a_weak_former_key_is_refused_too(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(monkeypatch, SECRET_KEY=GOOD, SECRET_KEY_FALLBACKS=key)
+    assert "SECRET_KEY_FALLBACKS is too weak" in str(caught.value)
 
 
 def test_production_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

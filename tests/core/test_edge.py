@@ -40,12 +40,15 @@ async def test_private_pages_are_not_kept_by_caches(client: httpx2.AsyncClient, 
         assert "Cookie" in headers["vary"]
 
 
-async def test_https_sites_say_so_for_a_year(make_settings: MakeSettings, tmp_path: object) -> None:
+async def test_https_sites_say_so_for_a_year_and_lead_to_https(make_settings: MakeSettings, tmp_path: object) -> None:
     settings = make_settings(SITE_URL="https://example.com", DATABASE_URL=f"sqlite:///{tmp_path}/x.sqlite3")
     async with running(settings) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="https://example.com") as client:
             headers = (await client.get("/health/live")).headers
+        async with httpx2.AsyncClient(transport=transport, base_url="http://example.com") as behind_a_proxy:
+            slash = await behind_a_proxy.get("/accounts/login/")
+    assert slash.headers["location"].startswith("https://example.com/")
     assert headers["strict-transport-security"].startswith("max-age=31536000")
 
 

@@ -24,12 +24,16 @@ CROSS_SITE = [
     {"Origin": ""},
     {"Origin": "http://"},
     {"Origin": "http://127.0.0.1:99999"},
+    {"Origin": "https://127.0.0.1:8000"},
+    {"Origin": "ws://127.0.0.1:8000"},
+    {"Referer": "https://evil.example/page"},
 ]
 SAME_SITE = [
     {},
     {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8000"},
     {"Sec-Fetch-Site": "none"},
     {"Origin": "http://127.0.0.1:8000"},
+    {"Referer": "http://127.0.0.1:8000/accounts/signup"},
 ]
 
 
@@ -69,7 +73,7 @@ async def test_a_link_from_another_site_may_be_followed(client: httpx2.AsyncClie
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1:8000@evil.example", "a:b@evil", "", "127.0.0.1 evil", "127.0.0.1/evil"],
+    ["evil.example", "127.0.0.1:8000@evil.example", "a:b@evil", "", "127.0.0.1 evil", "127.0.0.1/evil", "127.0.0.1.."],
 )
 async def test_an_unknown_host_is_refused(client: httpx2.AsyncClient, host: str) -> None:
     assert (await client.get("/", headers={"Host": host})).status_code == 400

@@ -41,6 +41,17 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[st
         ("Cookie: sid=0123456789abcdef", "0123456789abcdef"),
         ("SECRET_KEY='s3cr3t-k3y'", "s3cr3t-k3y"),
         ("bearer ABCDEFGHIJ", "ABCDEFGHIJ"),
+        ("hashed_password='$argon2id$v=19$m=1,t=2,p=1$c2FsdA$aGFzaA'", "aGFzaA"),
+        ("row: $argon2id$v=19$m=1,t=2,p=1$c2FsdA$aGFzaA", "aGFzaA"),
+        ("password=correct horse battery staple", "staple"),
+        ("password='it, has; signs & more'", "more"),
+        ("SecretStr('hunter2') password=SecretStr('hunter3')", "hunter3"),
+        ("postgresql://u:pa/ss@w0rd@h/d", "w0rd"),
+        ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl here", "c2lnbmF0dXJl"),
+        ("sid=0123456789abcdef", "0123456789abcdef"),
+        ("x-api-key: abc123", "abc123"),
+        ("pwd=abc123", "abc123"),
+        ("passphrase: open sesame", "sesame"),
     ],
 )
 def test_secrets_in_text_are_masked(text: str, secret: str) -> None:

@@ -95,6 +95,16 @@ def test_any_other_address_leads_home(bad: str | None) -> None:
     assert safe_next(bad) == "/"
 
 
+async def test_an_address_with_letters_of_any_language_is_followed(client: httpx2.AsyncClient) -> None:
+    await client.post("/accounts/signup", data=SIGN_UP)
+    await client.post("/accounts/logout")
+    sent = await client.get("/admin/user/details/%E4%B8%AD")
+    page = await client.get(sent.headers["location"])
+    assert 'value="/admin/user/details/' in page.text
+    answer = await client.post("/accounts/login", data=SIGN_UP | {"next": "/中?q=é"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/%E4%B8%AD?q=%C3%A9")
+
+
 async def test_stored_text_is_escaped(client: httpx2.AsyncClient) -> None:
     payload = "<img src=x onerror=alert(1)><b hx-get='/x'>"
     await client.post("/accounts/signup", data=SIGN_UP | {"name": payload})

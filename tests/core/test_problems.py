@@ -107,6 +107,21 @@ async def test_a_form_with_too_many_fields_is_refused(client: httpx2.AsyncClient
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/accounts/login", f"{ACCOUNTS}/token"])
+async def test_a_form_of_nothing_but_separators_is_refused_before_it_is_parsed(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await client.post(path, content=b"&" * 2_000_000, headers=headers)).status_code == 413
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw_unicode_escape", "utf-7", "no-such-charset"])
+async def test_an_odd_charset_smuggles_no_lone_surrogate_in(client: httpx2.AsyncClient, charset: str) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="email"\r\n\r\n\\ud800 +2AA-\r\n--B--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=B; charset={charset}"}
+    assert (await client.post("/accounts/login", content=part, headers=headers)).status_code in (400, 422)
+
+
 @pytest.mark.parametrize("body", ["{", "[]", '"text"', "null", '{"email": {}}', "1" * 5000, "[" * 5000])
 async def test_odd_json_is_never_a_500(client: httpx2.AsyncClient, body: str) -> None:
     answer = await client.post(f"{ACCOUNTS}/users", content=body, headers={"Content-Type": "application/json"})

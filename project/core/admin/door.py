@@ -43,8 +43,6 @@ class Door:
         if scope["type"] != "http":
             await WebSocketClose(1008)(scope, receive, send)
             return
-        if self.site.state.runtime.settings.secure:
-            scope["scheme"] = "https"  # SQLAdmin writes absolute addresses, also where a proxy ends TLS
         assets = scope["path"].startswith(f"{scope['root_path']}/statics/")
         request = Request({**scope, "app": self.site}, receive)
         started = False

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from jinja2 import ChoiceLoader, FileSystemLoader
 from sqladmin import Admin, BaseView, ModelView
 from sqladmin.templating import Jinja2Templates
-from starlette.datastructures import URL
+from starlette.datastructures import URL, FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -39,6 +39,7 @@ class Site(Admin):
         look: dict[str, Any] = {"title": f"{runtime.settings.SITE_NAME} admin", "favicon_url": "/static/favicon.svg"}
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
+        vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
         logging.getLogger("sqladmin.application").setLevel(logging.CRITICAL)
@@ -63,6 +64,16 @@ class Site(Admin):
         for route in self.admin.router.routes:
             if isinstance(route, Route) and route.name.startswith("action-"):
                 route.methods = {"POST"}
+
+    async def _form_without_stray_files(self, request: Request, row: Any = None) -> FormData:
+        form = await Admin._handle_form_data(request, row)
+        view = self._find_model_view(request.path_params["identity"])
+        columns = view._mapper.columns
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile) and not hasattr(getattr(columns.get(name), "type", None), "storage"):
+                await form.close()
+                raise BadRequest(f"{name} takes no file.")
+        return form
 
     async def login(self, request: Request) -> Response:
         """The site's own log-in page was in front of this already."""

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from sqladmin import ModelView
 from sqladmin.ajax import QueryAjaxModelLoader
 from sqladmin.formatters import BASE_FORMATTERS
-from sqladmin.forms import ModelConverter
+from sqladmin.forms import ModelConverter, converts
 from sqladmin.helpers import secure_filename
 from sqladmin.pagination import Pagination
-from sqlalchemy import Select, String, cast, false, or_, select
+from sqlalchemy import Enum, Select, String, cast, false, or_, select
+from sqlmodel.sql.sqltypes import AutoString
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -35,7 +36,18 @@ def _readable(value: datetime) -> str:
 
 
 class Converter(ModelConverter):
-    """Gives a foreign key without a relationship a field of its own; it could not be set otherwise."""
+    """Fields for columns: text without a limit keeps its lines, an enum its values, a lone foreign key is there."""
+
+    def get_converter(self, prop: Any) -> Any:
+        """SQLAlchemy's kind of column decides; a text input would throw the line breaks of a long text away."""
+        kind = prop.columns[0].type if hasattr(prop, "columns") else None
+        endless = isinstance(kind, String | AutoString) and not isinstance(kind, Enum) and kind.length is None
+        return self._converters["Text"] if endless else super().get_converter(prop)
+
+    @converts("Enum")  # type: ignore[untyped-decorator]
+    def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
+        """A choice by stored value, which is what the form sends back; SQLAdmin goes by the members' names."""
+        return super().conv_enum(model, prop, {"coerce": lambda value: str(getattr(value, "value", value))} | kwargs)
 
     def _prepare_column(self, prop: Any, form_include_pk: bool, kwargs: dict[str, Any]) -> Any:
         column, relations = prop.columns[0], prop.parent.relationships

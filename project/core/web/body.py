@@ -1,4 +1,4 @@
-"""The body limit: nobody makes this process read more than MAX_BODY_SIZE, declared or chunked."""
+"""The body limit: nobody makes this process read more than MAX_BODY_SIZE, or parse more fields than a form may have."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -20,22 +20,27 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.limit = settings.MAX_BODY_SIZE
+        self.fields = settings.MAX_FORM_FIELDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         if declared.isdigit() and int(declared[:20]) > self.limit:
             await (await answer(Request(scope, receive), TOO_LARGE))(scope, receive, send)
             return
-        read = 0
+        read = pairs = 0
 
         async def counted() -> Message:
-            nonlocal read
+            nonlocal read, pairs
             message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.limit:
+            body = message.get("body", b"")
+            read += len(body)
+            pairs += body.count(b"&") if is_form else 0  # the parser passes empty pairs over, one by one
+            if read > self.limit or pairs > self.fields:
                 raise HTTPException(TOO_LARGE.status, TOO_LARGE.detail, TOO_LARGE.headers)
             return message
 

@@ -6,8 +6,9 @@ import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
 from project.core.log import get_logger, request_id
@@ -23,11 +24,14 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.headers = SecurityHeaders(settings)
+        self.secure = settings.secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        if self.secure:  # a proxy ends TLS; the addresses we write must not lead back to http
+            scope["scheme"] = "https" if scope["type"] == "http" else "wss"
         given = Headers(scope=scope).get("x-request-id", "")
         current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = current
@@ -45,6 +49,8 @@ class Edge:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except (ClientDisconnect, WebSocketDisconnect):
+            log.info("the client left", path=scope["path"])
         except Exception:
             log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
             if scope["type"] == "websocket" or status:

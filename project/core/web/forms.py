@@ -191,7 +191,7 @@ class FormReader:
         document = self.schema.model_json_schema()
         for name, spec in document.get("properties", {}).items():
             resolved = _resolve(spec, document)
-            texts = [text for text in posted.getlist(name) if isinstance(text, str)]
+            texts = [_storable(text) for text in posted.getlist(name) if isinstance(text, str)]
             if resolved.get("type") == "boolean":
                 values[name] = bool(texts) and texts[-1].lower() not in ("", "false", "off", "0")
             elif resolved.get("type") == "array":
@@ -201,6 +201,11 @@ class FormReader:
             elif texts and "anyOf" in spec:
                 values[name] = None
         return values
+
+
+def _storable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which an odd charset can smuggle in."""
+    return text.encode("utf-8", "replace").decode()
 
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The guard before every door: known hosts only, and no unsafe request that another site's page sent.
 
-Browsers say where a request comes from (Fetch Metadata, W3C; Origin, RFC 6454), so pages, API, admin and
-sockets are covered without tokens in forms. What sends neither header is no browser and carries no
+Browsers say where a request comes from (Fetch Metadata, W3C; Origin, RFC 6454; else Referer), so pages, API,
+admin and sockets are covered without tokens in forms. What sends none of them is no browser and carries no
 ambient cookie of a victim; it passes.
 """
 
@@ -28,6 +28,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.hosts = [host.lower() for host in settings.hosts]
+        self.scheme = "https" if settings.secure else "http"
         self.trusted = {origin.lower().rstrip("/") for origin in settings.TRUSTED_ORIGINS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +58,7 @@ class Guard:
         match = HOST.fullmatch(host)
         if match is None:
             return False
-        name = match["name"].lower().rstrip(".")
+        name = match["name"].lower().removesuffix(".")
         return any(
             known in ("*", name) or (known.startswith(".") and (name.endswith(known) or name == known[1:]))
             for known in self.hosts
@@ -70,16 +71,17 @@ class Guard:
         site = headers.get("sec-fetch-site")
         if site is not None:
             return site in ("same-origin", "none")
-        if origin is None:
+        sender = origin if origin is not None else headers.get("referer")
+        if sender is None:
             return True
-        sender = _netloc(origin)
-        return sender is not None and sender == _netloc(f"{urlsplit(origin).scheme}://{host}")
+        return (place := _place(sender)) is not None and place == _place(f"{self.scheme}://{host}")
 
 
-def _netloc(origin: str) -> tuple[str, int | None] | None:
+def _place(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an http address, or None."""
     try:
-        parts = urlsplit(origin)
-        default = {"http": 80, "https": 443, "ws": 80, "wss": 443}.get(parts.scheme)
-        return (parts.hostname, parts.port or default) if parts.hostname and default else None
+        parts = urlsplit(url)
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        return (parts.scheme, parts.hostname, parts.port or default) if parts.hostname and default else None
     except ValueError:
         return None

@@ -145,6 +145,7 @@ class redirect(Response):  # noqa: N801 - reads as a verb where it is used
         request = Request(scope)
         state = request.app.state
         url = self._to if self._to.startswith("/") else str(request.app.url_path_for(self._to, **self._params))
+        url = quote(url, safe="/%?#&=:;@!$'()*+,~[]")  # headers hold ASCII only
         if request.headers.get("hx-request") == "true":
             self.status_code = 204
             self.headers["HX-Redirect"] = url

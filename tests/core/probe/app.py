@@ -24,7 +24,7 @@ from project.core import (
     redirect,
     render,
 )
-from tests.core.probe.models import Child, Counter
+from tests.core.probe.models import Child, Counter, Note, State
 
 HAPPENED: list[str] = []
 api = APIRouter()
@@ -148,4 +148,21 @@ class ChildAdmin(ModelAdmin, model=Child):
     form_include_pk = False
 
 
-config = AppConfig(label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin])
+class NoteForm(BaseModel):
+    """What a note has to be."""
+
+    body: str = Field(min_length=3)
+    state: State
+
+
+class NoteAdmin(ModelAdmin, model=Note):
+    """Notes in the admin."""
+
+    column_list = [Note.id, Note.state]
+    form_columns = [Note.body, Note.state]
+    schema = NoteForm
+
+
+config = AppConfig(
+    label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin, NoteAdmin]
+)

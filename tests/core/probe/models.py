@@ -1,6 +1,8 @@
 """Tables of the probe app, kept out of the site's own metadata; `create` makes them in a test's database."""
 
-from sqlalchemy import ForeignKey
+from enum import StrEnum
+
+from sqlalchemy import Enum, ForeignKey
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -22,6 +24,24 @@ class Child(Base):
     __tablename__ = "probe_child"
     id: Mapped[int] = mapped_column(primary_key=True)
     parent_id: Mapped[int] = mapped_column(ForeignKey("probe_parent.id", deferrable=True, initially="DEFERRED"))
+
+
+class State(StrEnum):
+    """Two choices."""
+
+    DRAFT = "draft"
+    LIVE = "live"
+
+
+class Note(Base):
+    """A long text and a choice."""
+
+    __tablename__ = "probe_note"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(default="")
+    state: Mapped[State] = mapped_column(
+        Enum(State, native_enum=False, values_callable=lambda kind: [each.value for each in kind])
+    )
 
 
 class Counter(Base):
