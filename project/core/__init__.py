@@ -10,7 +10,9 @@ testing/            the pytest plug-in
 asgi                create_app: the assembly of it all
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,33 +56,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_FACE = {
-    "admin": "ModelAdmin",
-    "apps": "AppConfig MenuItem",
-    "asgi": "create_app",
-    "checks": "Finding check",
-    "conf": "AppSettings Settings",
-    "db.engine": "on_commit",
-    "db.models": "Model Timestamped now",
-    "db.queries": "Slice get_or_404 paginate",
-    "db.session": "AsyncSession",
-    "errors": "BadRequest Conflict DomainError Forbidden Invalid NotFound TooMany Unavailable",
-    "identity": "Principal",
-    "log": "get_logger",
-    "management": "command",
-    "runtime": "Runtime",
-    "web.deps": "CurrentRuntime DB Limit Offset PageNumber",
-    "web.forms": "Form Submitted",
-    "web.pages": "on_invalid redirect render",
-    "web.schemas": "Page ReadSchema",
-}
-_HOME = {name: module for module, names in _FACE.items() for name in names.split()}
-__all__ = sorted(_HOME)
+
+def _homes() -> dict[str, str]:
+    """{name: module}, read from the imports above, so that the face is written once."""
+    imports = [node for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.ImportFrom)]
+    return {alias.asname: node.module for node in imports for alias in node.names if alias.asname and node.module}
+
+
+_HOME = _homes()
+__all__ = sorted(_HOME)  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"project.core has no public name {name!r}")
-    value = getattr(import_module(f"project.core.{_HOME[name]}"), name)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

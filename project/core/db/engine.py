@@ -85,7 +85,7 @@ class Database:
         pragmas = {
             "journal_mode": "WAL",
             "synchronous": "NORMAL",
-            "busy_timeout": int(self._settings.DB_POOL_TIMEOUT * 1000),
+            "busy_timeout": int(self._settings.DB_POOL_TIMEOUT * (400 if write else 1000)),
             "foreign_keys": "ON",
             "query_only": "OFF" if write else "ON",
         }
@@ -103,8 +103,8 @@ class Database:
             pool_timeout=settings.DB_POOL_TIMEOUT,
             pool_pre_ping=True,
             connect_args={
-                "timeout": settings.DB_POOL_TIMEOUT,
-                "command_timeout": timeout + 1,
+                "timeout": settings.DB_POOL_TIMEOUT / 2,
+                "command_timeout": timeout + 0.5,
                 "server_settings": {
                     "application_name": "uptempo",
                     "statement_timeout": str(int(timeout * 1000)),

@@ -3,8 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +11,7 @@ import click
 from project.core.management.environment import ROOT
 
 _COMPILE = [
-    *("pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
+    *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
     *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
 ]
 _LOCKS = ("base.lock", "dev.lock", "assets.lock")
@@ -30,12 +28,12 @@ _LINE = re.compile(
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that pyproject.toml allows.")
 def lock(upgrade: bool) -> None:
     """Compile project/requirements/*.lock from pyproject.toml, keeping the versions that still fit."""
-    folder, command = ROOT / "project" / "requirements", [*find_uv(), *_COMPILE]
+    folder = ROOT / "project" / "requirements"
     with TemporaryDirectory() as made:
         drafts = [Path(shutil.copy(folder / name, made)) for name in _LOCKS]
         base, dev, assets = drafts
-        _compile_packages([*command, "--upgrade"] if upgrade else command, base, dev)
-        _compile_assets(command, assets)
+        _compile_packages(base, dev, ["--upgrade"] if upgrade else [])
+        _compile_assets(assets)
         for draft in drafts:
             if strange := strange_lines(draft.read_text(encoding="utf-8")):
                 raise click.ClickException(f"{draft.name} would hold a line it must not: {strange[0]}")
@@ -49,37 +47,27 @@ def strange_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if not _LINE.fullmatch(line)]
 
 
-def find_uv() -> list[str]:
-    """The words that call uv.
-
-    Raises:
-        click.ClickException: it is neither on PATH nor a package of this Python.
-    """
-    if uv := shutil.which("uv"):
-        return [uv]
-    if find_spec("uv"):
-        return [sys.executable, "-m", "uv"]
-    raise click.ClickException("Only uv locks for all systems at once: install it, then type this again.")
-
-
-def _compile_packages(command: list[str], base: Path, dev: Path) -> None:
+def _compile_packages(base: Path, dev: Path, options: list[str]) -> None:
     """Write over both locks; the versions that uv finds in them are the ones it keeps."""
-    _run([*command, "pyproject.toml", "-o", str(base)])
+    _compile([*options, "pyproject.toml", "-o", str(base)])
     # With base.lock for its bounds, dev.lock can be installed on top of it.
-    _run([*command, "--extra", "dev", "-c", str(base), "pyproject.toml", "-o", str(dev)])
+    _compile([*options, "--extra", "dev", "-c", str(base), "pyproject.toml", "-o", str(dev)])
 
 
-def _compile_assets(command: list[str], assets: Path) -> None:
+def _compile_assets(assets: Path) -> None:
     """Hash the version that the lock names, without what that depends on, as it is installed without."""
     lines = assets.read_text(encoding="utf-8").splitlines()
     remarks = [line for line in lines if line.startswith("#")]
     pins = [line.split()[0] for line in lines if line not in remarks and "==" in line]
-    hashed = _run([*command, "--no-deps", "-"], "\n".join(pins))
+    hashed = _compile(["--no-deps", "-"], "\n".join(pins))
     assets.write_text("\n".join([*remarks, hashed]), encoding="utf-8")
 
 
-def _run(command: list[str], given: str = "") -> str:
-    done = subprocess.run(command, input=given, capture_output=True, encoding="utf-8", cwd=ROOT)
+def _compile(words: list[str], given: str = "") -> str:
+    try:
+        done = subprocess.run([*_COMPILE, *words], input=given, capture_output=True, encoding="utf-8", cwd=ROOT)
+    except FileNotFoundError:
+        raise click.ClickException("Only uv locks for all systems at once: install it, then type this again.") from None
     if done.returncode:
         raise click.ClickException(f"uv could not resolve the packages:\n{done.stderr.strip()}")
     return done.stdout

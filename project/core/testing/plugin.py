@@ -54,16 +54,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"Databases used: {', '.join(sorted(USED.values()))}.")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: object) -> None:
-    USED.update(getattr(node, "workeroutput", {}).get("databases", {}))
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["databases"] = dict(USED)
-
-
 @pytest.fixture(scope="session")
 def postgresql_url() -> str:
     """A server on which throw-away databases may be made."""

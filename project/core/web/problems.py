@@ -20,7 +20,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from project.core.db.session import lacks_table, sqlstate
@@ -229,8 +229,3 @@ def install(app: FastAPI) -> None:
 
 async def _close_invalid(socket: WebSocket, _: WebSocketRequestValidationError | WebSocketException) -> None:
     await socket.close(1008, "invalid")
-
-
-def login_redirect(url: str) -> RedirectResponse:
-    """A redirect to the log-in page with 303."""
-    return RedirectResponse(url, 303)

@@ -10,14 +10,11 @@ SECRET_KEY={key}
 """
 
 
-def is_wanted(root: Path) -> bool:
-    """Whether nothing configures the project yet: there is no `.env`, SECRET_KEY or DATABASE_URL."""
-    return not ({"SECRET_KEY", "DATABASE_URL"} & os.environ.keys() or os.path.lexists(root / ".env"))
-
-
 def write(root: Path) -> bool:
-    """Write `.env` with mode 0600 and a random key, whole or not at all; False if another was faster."""
-    import secrets  # slow to import, and needed once
+    """Write `.env` with mode 0600 and a random key; False if the project is configured, by that or otherwise."""
+    if {"SECRET_KEY", "DATABASE_URL"} & os.environ.keys() or os.path.lexists(root / ".env"):
+        return False
+    import secrets
 
     draft = root / f".env.{os.getpid()}"
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -35,11 +32,8 @@ def write(root: Path) -> bool:
 
 def data_dir(root: Path) -> Path:
     """The setting DATA_DIR: from the environment, else `.env`, else `.data`; relative to `root`."""
-    return root / (os.environ.get("DATA_DIR") or _value(root / ".env", "DATA_DIR") or ".data")
-
-
-def _value(file: Path, name: str) -> str:
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    file, named = root / ".env", os.environ.get("DATA_DIR")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() and not named else []
     pairs = [line.removeprefix("export ").partition("=") for line in lines]
-    values = [value for key, _, value in pairs if key.strip() == name]
-    return values[-1].split(" #")[0].strip().strip("\"'") if values else ""
+    values = [value.split(" #")[0].strip().strip("\"'") for key, _, value in pairs if key.strip() == "DATA_DIR"]
+    return root / (named or "".join(values[-1:]) or ".data")

@@ -1,98 +1,117 @@
-"""The project's own `.venv`: what it holds, by its stamp, and going on inside it."""
+"""The project's own `.venv`: made from the hashed locks, made again after a kill, brought up to a changed lock."""
 
-import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from project.core.management.environment import installer
+
 BASE, DEV = "base.lock", "dev.lock"  # dev.lock holds everything that base.lock does
+_MEGABYTES = {"": 0, BASE: 26, DEV: 131}  # what a first install downloads, roughly
+_THIS_PYTHON = f"{sys.implementation.cache_tag}-{sys.platform}"
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?\s*(?:>=\s*([\d.]+))?\s*$")
 
 
 class Venv:
-    """The folder `.venv` of the project in `root`.
+    """The folder `.venv` of the project in `root`, as its stamp tells.
 
-    Its stamp is a line `lock digest python`, then a line per package of that lock. While somebody works on it
-    that is one word instead, so what a kill leaves behind is known to be half made.
+    That is a line `lock python`, then the lock as it was installed; it is empty while somebody works on the
+    folder, so what a kill leaves behind is known to be half made.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.path = root, root / ".venv"
-        self.python = self.path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        self.stamp = self.path / "manage.stamp"
+        self.root, self.path, self.locks = root, root / ".venv", root / "project" / "requirements"
+        self.python, self.stamp = self.path / "bin" / "python", self.path / "manage.stamp"
+
+    def held(self) -> tuple[str, str]:
+        """The lock it holds, by name and text; both empty unless it was finished, by this Python, and is sound."""
+        try:
+            headline, _, text = self.stamp.read_text(encoding="utf-8").partition("\n")
+        except FileNotFoundError:
+            return "", ""
+        lock, _, python = headline.partition(" ")
+        # Without its pyvenv.cfg the Python in it would take itself for another one, enter, and so on for ever.
+        sound = self.python.exists() and (self.path / "pyvenv.cfg").exists()
+        return (lock, text) if sound and python == _THIS_PYTHON else ("", "")
 
     def holds(self, lock: str) -> bool:
-        """Whether it is sound and has the packages of `lock`, or of the larger dev.lock, as that is now."""
-        held = self.held_lock()
-        return held in (lock, DEV) and self.is_sound() and self._headline() == self._headline_for(held)
-
-    def is_sound(self) -> bool:
-        """Whether it was finished once, by this Python, and still has its interpreter."""
-        words = self._headline().split(" ")
-        has_python = self.python.exists() and (self.path / "pyvenv.cfg").exists()
-        return has_python and len(words) == 3 and words[2] == _this_python()
+        """Whether it has the packages of `lock`, or of the larger dev.lock, as that is now."""
+        held, text = self.held()
+        return held in (lock, DEV) and text == (self.locks / held).read_text(encoding="utf-8")
 
     def is_foreign(self) -> bool:
         """Whether somebody else made it: there is something in it, but no stamp."""
-        return self.path.is_dir() and not self.stamp.exists() and any(self.path.iterdir())
+        return any(self.path.glob("*")) and not self.stamp.exists()
 
     def is_running(self) -> bool:
-        """Whether this process runs in it."""
-        return Path(sys.prefix).resolve() == self.path.resolve()
+        """Whether it is ours and this process runs in it."""
+        return Path(sys.prefix).resolve() == self.path.resolve() and not self.is_foreign()
 
     def enter(self) -> NoReturn:
-        """Start the same command over inside it; on Windows, which has no exec, in a child."""
-        command = [str(self.python), *sys.orig_argv[1:]]
-        # With either of these the new process would take itself for the old one, enter, and so on for ever.
+        """Start the same command over inside it."""
+        # With either of these, too, the new process would take itself for another one.
         environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "__PYVENV_LAUNCHER__")}
-        if os.name != "nt":
-            os.execve(self.python, command, environ)  # noqa: S606
-        raise SystemExit(_run_to_its_end(command, environ))
+        os.execve(self.python, [str(self.python), *sys.orig_argv[1:]], environ)  # noqa: S606
 
-    def lock(self, name: str) -> Path:
-        """Where the lock called `name` is."""
-        return self.root / "project" / "requirements" / name
 
-    def import_path(self) -> list[str]:
-        """The folders its packages are in, seen from outside."""
-        places = ("lib/python*/site-packages", "Lib/site-packages")
-        return [str(folder) for place in places for folder in self.path.glob(place)]
+def lacking(root: Path, *, dev: bool) -> list[str]:
+    """What the pyproject.toml of `root` (with its extra `dev`) asks for and this process lacks, or has too old."""
+    import tomllib
+    from importlib.metadata import distributions
 
-    def held_lock(self) -> str:
-        """The name of the lock it was made from; another word while it is unfinished, and nothing before."""
-        return self._headline().split(" ")[0]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + (project["optional-dependencies"]["dev"] if dev else [])
+    lacks = []
+    # One with a marker may rightly be absent here; the others are sample enough.
+    for name, minimum in (match.groups("0") for match in map(_REQUIREMENT.match, wanted) if match):
+        found = next(iter(distributions(name=name)), None)
+        if not found or _release(found.version) < _release(minimum):
+            lacks.append(name)
+    return lacks
 
-    def held_packages(self) -> list[str]:
-        """What the stamp says was installed."""
-        return self._lines()[1:]
 
-    def stamp_for(self, lock: str, packages: list[str]) -> str:
-        """The stamp that says: finished, by this Python, with the `packages` of `lock`."""
-        return "\n".join([self._headline_for(lock), *packages])
+def _release(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", f"{version}.0.0.0")[:4]]
 
-    def _headline(self) -> str:
-        return "".join(self._lines()[:1])
 
-    def _headline_for(self, lock: str) -> str:
-        return f"{lock} {hashlib.sha256(self.lock(lock).read_bytes()).hexdigest()} {_this_python()}"
-
-    def _lines(self) -> list[str]:
+def build(venv: Venv, lock: str) -> None:
+    """Bring `venv` to hold `lock`, or wait until another start has; SetupStoppedError or OSError say why not."""
+    with installer.exclusive(venv.root / ".venv.lock", "Another start is setting up .venv; this one waits for it."):
+        if venv.holds(lock):
+            return
+        held, text = venv.held()
+        file, had = venv.locks / (DEV if held == DEV else lock), installer.pinned(text)
+        wanted = file.read_text(encoding="utf-8")
+        wants = installer.pinned(wanted)
+        new = len(wants.items() - had.items())
+        size = _MEGABYTES[file.name] - _MEGABYTES[held] or round(_MEGABYTES[held] * new / len(wants))
+        doing = "Updating .venv" if held else "Setting up .venv" + " again" * venv.path.exists()
+        installer.say(f"{doing}: {new} packages of {file.name}, about {size} MB to download.")
+        if not held:
+            _make(venv)
+        before = venv.stamp.read_text(encoding="utf-8")
+        venv.stamp.write_text("")
         try:
-            return self.stamp.read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return []
+            installer.install(file, installer.find_installer(venv.python, may_add_pip=True))
+        except installer.SetupStoppedError:  # it fetches and checks everything before it touches anything
+            venv.stamp.write_text(before, encoding="utf-8")
+            raise
+        if dropped := sorted(had.keys() - wants.keys()):
+            installer.runs(*installer.find_installer(venv.python, "uninstall"), *dropped)
+        venv.stamp.write_text(f"{file.name} {_THIS_PYTHON}\n{wanted}", encoding="utf-8")
 
 
-def _this_python() -> str:
-    return f"{sys.implementation.cache_tag}-{sys.platform}"
+def _make(venv: Venv) -> None:
+    import shutil
 
-
-def _run_to_its_end(command: list[str], environ: dict[str, str]) -> int:
-    import subprocess
-
-    child = subprocess.Popen(command, env=environ)
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:  # the console has told the child as well, and the child decides
-            continue
+    trash = venv.root / ".venv.trash"
+    shutil.rmtree(trash, ignore_errors=True)
+    if venv.path.exists():
+        venv.path.rename(trash)  # at once: half deleted, without its stamp, it would look like another's
+        shutil.rmtree(trash, ignore_errors=True)
+    venv.path.mkdir()
+    venv.stamp.touch()
+    if not installer.runs(installer.BASE_PYTHON, "-I", "-m", "venv", "--without-pip", str(venv.path)):
+        raise installer.SetupStoppedError(installer.NO_TOOLS)
