@@ -1,10 +1,12 @@
 """A 2xx means committed: over JSON, as a form, in the admin; on both databases."""
 
+import asyncio
+
 import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from apps.accounts.testing import add_user, sign_in_as
 from project.core import AsyncSession, Runtime
@@ -80,7 +82,6 @@ async def test_a_read_only_unit_refuses_statements_too(runtime: Runtime) -> None
 
 
 async def test_a_reading_connection_cannot_write_even_by_hand(live_app: FastAPI) -> None:
-    from sqlalchemy import text
     from sqlalchemy.exc import DBAPIError
 
     with pytest.raises(DBAPIError, match=r"readonly|read-only"):
@@ -133,3 +134,27 @@ async def test_sqlite_readers_do_not_wait_for_a_writer(probe_app: FastAPI, probe
                     assert (await probe.get("/health/ready")).status_code == 200
 
             tasks.start_soon(read)
+
+
+LONG = {
+    True: "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000) SELECT count(*) FROM c",
+    False: "SELECT pg_sleep(30)",
+}
+
+
+async def test_a_cancelled_write_lets_the_next_one_in_at_once(probe_app: FastAPI) -> None:
+    database = probe_app.state.runtime.database
+
+    async def write_for_long() -> None:
+        async with asyncio.timeout(0.3), database.unit_of_work() as db:
+            db.add(Parent(id=1))
+            await db.flush()
+            await db.execute(text(LONG[database.is_sqlite]))
+
+    with pytest.raises(TimeoutError):
+        await write_for_long()
+    with anyio.fail_after(5):
+        async with database.unit_of_work() as db:
+            db.add(Parent(id=2))
+    async with database.unit_of_work(write=False) as db:
+        assert list((await db.execute(select(Parent.id))).scalars()) == [2]

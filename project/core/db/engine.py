@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.util.concurrency import in_greenlet
 
 from project.core.conf import Settings
 from project.core.db.session import AsyncSession
@@ -134,6 +135,14 @@ def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) 
         # A COMMIT that fails on a deferred constraint leaves the transaction open, and the pool takes it for ended.
         if not state.terminate_only and state.asyncio_safe:
             dbapi.rollback()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _abandon(dbapi: Any, *_: Any) -> None:
+        # A cancelled statement would run on in its thread, and its transaction keep the only write lock.
+        if (connection := getattr(dbapi.driver_connection, "_conn", None)) is not None:
+            connection.interrupt()
+            if in_greenlet():
+                dbapi.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
