@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from project.core.conf import AppSettings as AppSettings, Settings as Settings
     from project.core.db.engine import on_commit as on_commit
     from project.core.db.models import Model as Model, Timestamped as Timestamped, now as now
-    from project.core.db.queries import (
-        Slice as Slice,
-        get_or_404 as get_or_404,
-        paginate as paginate,
-    )
+    from project.core.db.queries import Slice as Slice, get_or_404 as get_or_404, paginate as paginate
     from project.core.db.session import AsyncSession as AsyncSession
     from project.core.errors import (
         BadRequest as BadRequest,

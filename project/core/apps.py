@@ -85,6 +85,8 @@ class Registry:
         answering = self._answering()
         self.authenticate = answering.authenticate if answering else None
         self.login = answering.login if answering else ""
+        self.commands: dict[str, click.Command] = {}
+        owners: dict[str, str] = {}
         labels: set[str] = set()
         for app in self.apps:
             if app.label in labels:
@@ -92,7 +94,13 @@ class Registry:
             if app.label in RESERVED:
                 raise ConfigurationError(f"The label {app.label!r} is the framework's own: choose another in app.py.")
             labels.add(app.label)
-        self._refuse_twins("command", [(c.name or "", app.label) for app in self.apps for c in app.commands])
+            for command in app.commands:
+                name = command.name or ""
+                if name in owners:
+                    raise ConfigurationError(
+                        f"{owners[name]} and {app.label} both have a command {name!r}: rename one."
+                    )
+                self.commands[name], owners[name] = command, app.label
 
     def app(self, label: str) -> AppConfig:
         """The app with this label; raises ConfigurationError with the nearest match."""
@@ -107,14 +115,6 @@ class Registry:
             names = " and ".join(app.label for app in answering)
             raise ConfigurationError(f"{names} both set authenticate: only one app may say who is asking.")
         return answering[0] if answering else None
-
-    @staticmethod
-    def _refuse_twins(what: str, named: list[tuple[str, str]]) -> None:
-        seen: dict[str, str] = {}
-        for name, label in named:
-            if name in seen:
-                raise ConfigurationError(f"{seen[name]} and {label} both have a {what} {name!r}: rename one.")
-            seen[name] = label
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -9,10 +9,11 @@ from jinja2 import Environment
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from project.core import log, templating
+from project.core import templating
 from project.core.admin import mount_admin
 from project.core.conf import ROOT, Settings
 from project.core.identity import principal
+from project.core.log import configure as configure_logs, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
 from project.core.web import docs, health, problems, static
@@ -22,7 +23,7 @@ from project.core.web.guard import Guard
 from project.core.web.limits import Limiter
 from project.core.web.pages import as_pages
 
-logger = log.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.runtime.settings
     as_json = settings.LOG_FORMAT == "json" or (settings.LOG_FORMAT == "auto" and not settings.DEBUG)
-    writer = log.configure(settings.LOG_LEVEL, json=as_json)
+    writer = configure_logs(settings.LOG_LEVEL, json=as_json)
     try:
         async with app.state.runtime:
             await _remind(app.state.runtime)
@@ -72,10 +73,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _remind(runtime: Runtime) -> None:
     """Say in development that migrations wait; a database that is away does not hinder the start."""
-    if runtime.settings.DEBUG:
-        parts = await health.parts_of(runtime)
-        if parts.get("migrations") == "pending":
-            logger.warning("migrations are waiting: run `python3 manage.py migrate`")
+    if runtime.settings.DEBUG and (await health.parts_of(runtime)).get("migrations") == "pending":
+        log.warning("migrations are waiting: run `python3 manage.py migrate`")
 
 
 def _operation_id(route: APIRoute) -> str:

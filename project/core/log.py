@@ -10,6 +10,7 @@ from queue import Full, Queue
 from typing import Any
 
 import structlog
+from structlog.stdlib import ProcessorFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -50,15 +51,7 @@ def _masked(name: str, value: Any) -> Any:
 
 
 def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: _masked(key, value) for key, value in event.items() if not key.startswith("_")} | {
-        key: value for key, value in event.items() if key.startswith("_")
-    }
-
-
-def _with_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if current := request_id.get():
-        event.setdefault("request_id", current)
-    return event
+    return {key: _masked(key, value) for key, value in event.items()}
 
 
 class DroppingQueueHandler(QueueHandler):
@@ -78,9 +71,8 @@ class DroppingQueueHandler(QueueHandler):
         return record
 
 
-def _from_record(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    record: logging.LogRecord = event["_record"]
-    if current := getattr(record, "request_id", ""):
+def _with_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if current := getattr(event["_record"], "request_id", ""):
         event.setdefault("request_id", current)
     return event
 
@@ -91,15 +83,10 @@ def configure(level: str, *, json: bool) -> QueueListener:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            _with_request_id,
-            structlog.processors.format_exc_info,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
@@ -109,9 +96,9 @@ def configure(level: str, *, json: bool) -> QueueListener:
         if json
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=32)
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, _from_record, structlog.processors.format_exc_info],
-        processors=[_redacted, structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    formatter = ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[_with_request_id, ProcessorFormatter.remove_processors_meta, _redacted, render],
     )
     output = logging.StreamHandler()
     output.setFormatter(formatter)

@@ -1,7 +1,6 @@
 """Runtime: builds what a process needs, opens it once, closes it in order."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Self, TypeVar
 
 from project.core.apps import Registry
@@ -34,11 +33,9 @@ class Runtime:
             raise ConfigurationError(f"No installed app has settings={cls.__name__} in its app.py.")
         return found
 
-    @asynccontextmanager
-    async def unit_of_work(self, *, write: bool = True) -> AsyncIterator[AsyncSession]:
+    def unit_of_work(self, *, write: bool = True) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction, committed at the end; see Database.unit_of_work."""
-        async with self.database.unit_of_work(write=write) as db:
-            yield db
+        return self.database.unit_of_work(write=write)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -1,11 +1,11 @@
 """The one Jinja environment: a path in the site's templates wins over an app's, an app's over the core's."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
-from jinja2.runtime import Context
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 CORE_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,17 +26,15 @@ class _Macros:
         return getattr(module, name)
 
 
-def environment(site: Path, apps: list[Path], **names: Any) -> Environment:
-    """The environment for a site.
+def folders(site: Path, apps: Iterable[Path]) -> list[Path]:
+    """Where templates are looked for, in this order: the site's own folder, `templates/` of each app, the core's."""
+    return [site, *(app / "templates" for app in apps), CORE_TEMPLATES]
 
-    Args:
-        site: the top-level templates folder.
-        apps: each app's folder; its `templates/` is searched after the site's.
-        names: what every template may use.
-    """
-    folders = [site, *(app / "templates" for app in apps), CORE_TEMPLATES]
+
+def environment(site: Path, apps: Iterable[Path], **names: Any) -> Environment:
+    """The environment over the `folders` of a site and its apps; `names` is what every template may use."""
     env = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        loader=FileSystemLoader(folders(site, apps)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -49,12 +47,6 @@ def environment(site: Path, apps: list[Path], **names: Any) -> Environment:
 def render_block(env: Environment, template: str, block: str, context: dict[str, Any]) -> str:
     """Only the named block of a template; raises KeyError when there is no such block."""
     found = env.get_template(template)
-    scope: Context = found.new_context(context)
-    return "".join(_block(found, block)(scope))
-
-
-def _block(template: Any, block: str) -> Any:
-    current = template
-    if block not in current.blocks:
-        raise KeyError(f"{template.name} has no block {block!r}; it has {', '.join(current.blocks) or 'none'}")
-    return current.blocks[block]
+    if block not in found.blocks:
+        raise KeyError(f"{template} has no block {block!r}; it has {', '.join(found.blocks) or 'none'}")
+    return "".join(found.blocks[block](found.new_context(context)))

@@ -24,8 +24,6 @@ from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
 ON_THE_FORM = {400, 403, 409, 412, 422, 429}
-
-
 visit: ContextVar[Request | None] = ContextVar("admin_visit", default=None)
 
 

@@ -5,9 +5,7 @@ import types
 from typing import Any
 
 from fastapi import FastAPI
-from jinja2 import ChoiceLoader, FileSystemLoader
 from sqladmin import Admin, BaseView, ModelView
-from sqladmin.templating import Jinja2Templates
 from starlette.datastructures import URL, FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,7 +18,7 @@ from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
 from project.core.errors import BadRequest, ConfigurationError
 from project.core.runtime import Runtime
-from project.core.templating import CORE_TEMPLATES
+from project.core.templating import folders
 
 
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
@@ -34,21 +32,18 @@ class Site(Admin):
     """SQLAdmin behind the site's own sign-in, errors and templates."""
 
     def __init__(self, app: FastAPI, runtime: Runtime) -> None:
-        apps = [each.path / "templates" for each in runtime.registry.apps]
-        self.folders = [ROOT / "templates", *apps, CORE_TEMPLATES]
-        look: dict[str, Any] = {"title": f"{runtime.settings.SITE_NAME} admin", "favicon_url": "/static/favicon.svg"}
+        apps = [each.path for each in runtime.registry.apps]
+        look: dict[str, Any] = {
+            "title": f"{runtime.settings.SITE_NAME} admin",
+            "favicon_url": "/static/favicon.svg",
+            "templates_dir": folders(ROOT / "templates", apps),  # for their `sqladmin/…`
+        }
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
         logging.getLogger("sqladmin.application").setLevel(logging.CRITICAL)
-
-    def init_templating_engine(self) -> Jinja2Templates:
-        """SQLAdmin's templates; the site's, an app's and the core's `sqladmin/…` come first."""
-        templates = super().init_templating_engine()
-        templates.env.loader = ChoiceLoader([FileSystemLoader(self.folders), *filter(None, [templates.env.loader])])
-        return templates
 
     def add_view(self, view: type[ModelView] | type[BaseView]) -> None:
         """Add a view as a class of this site's own, since SQLAdmin writes the session maker on the class.

@@ -31,10 +31,12 @@ class Database:
         self.url = make_url(settings.database_url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._settings = settings
-        writer = self._sqlite(write=True) if self.is_sqlite else self._postgresql()
-        reader = self._sqlite(write=False) if self.is_sqlite else writer.execution_options(postgresql_readonly=True)
-        self.engine, self.reader = writer, reader
-        self.sessions = {True: self.make_sessions(writer), False: self.make_sessions(reader)}
+        if self.is_sqlite:
+            self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
+        else:
+            self.engine = self._postgresql()
+            self.reader = self.engine.execution_options(postgresql_readonly=True)
+        self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     @staticmethod
     def make_sessions(bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:

@@ -37,6 +37,9 @@ class _Session(SQLModelSession):
 class AsyncSession(SQLModelAsyncSession):
     """`await db.exec(select(Post))` for rows of a model; `await db.execute(...)` as SQLAlchemy documents it."""
 
+    sync_session_class = _Session
+    execute = SQLAlchemyAsyncSession.execute
+
     async def release(self) -> None:
         """Give the connection back before slow work; the rows read so far stay usable.
 
@@ -44,9 +47,6 @@ class AsyncSession(SQLModelAsyncSession):
         """
         if not self.info.get("wrote") and not self.new and not self.dirty and not self.deleted:
             await self.close()
-
-    sync_session_class = _Session
-    execute = SQLAlchemyAsyncSession.execute
 
 
 @event.listens_for(_Session, "before_flush")

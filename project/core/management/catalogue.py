@@ -3,13 +3,15 @@
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import click
 
-ROOT = Path(__file__).resolve().parents[3]
+from project.core.management.environment import ROOT
+
 CORE_GROUPS = {
     "Site": ["runserver", "check", "routes", "settings", "shell"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
@@ -30,12 +32,10 @@ def load_core(name: str) -> click.Command:
 def listed(apps: Callable[[], Sequence[Any]]) -> Listing:
     """{group: [(name, summary)]}, from the cache while no command's source has changed."""
     stamp = _stamp()
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         cached = json.loads(CACHE.read_text())
         if cached["stamp"] == stamp:
             return {title: [(name, text) for name, text in rows] for title, rows in cached["groups"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     groups: Listing = {
         title: [(name, load_core(name).get_short_help_str(70)) for name in names]
         for title, names in CORE_GROUPS.items()
@@ -43,23 +43,14 @@ def listed(apps: Callable[[], Sequence[Any]]) -> Listing:
     for app in apps():
         if app.commands:
             groups[app.title or app.label] = [(c.name, c.get_short_help_str(70)) for c in app.commands]
-    _keep(stamp, groups)
+    with suppress(OSError):
+        CACHE.parent.mkdir(exist_ok=True)
+        CACHE.write_text(json.dumps({"stamp": stamp, "groups": groups}))
     return groups
 
 
 def _stamp() -> str:
-    sources = [
-        *(ROOT / "project").glob("*.py"),
-        *Path(__file__).parent.glob("*.py"),
-        *(ROOT / "apps").glob("*/*.py"),
-    ]
+    folders = [(ROOT / "project", "*.py"), (Path(__file__).parent, "*.py"), (ROOT / "apps", "*/*.py")]
+    sources = [path for folder, pattern in folders for path in folder.glob(pattern)]
     marks = [f"{path}:{path.stat().st_mtime_ns}" for path in sorted(sources)]
     return sha256("\n".join(marks).encode()).hexdigest()
-
-
-def _keep(stamp: str, groups: Listing) -> None:
-    try:
-        CACHE.parent.mkdir(exist_ok=True)
-        CACHE.write_text(json.dumps({"stamp": stamp, "groups": groups}))
-    except OSError:
-        return

@@ -2,7 +2,7 @@
 
 import click
 
-from project.core.checks import Finding, run_checks
+from project.core.checks import run_checks
 from project.core.management import command
 from project.core.runtime import Runtime
 from project.core.site_checks import CORE_CHECKS
@@ -15,13 +15,9 @@ def check(runtime: Runtime, deploy: bool, fail_level: str) -> None:
     """Look for mistakes in settings and apps."""
     checks = [*CORE_CHECKS, *(one for app in runtime.registry.apps for one in app.checks)]
     findings = run_checks(runtime, checks, deploy=deploy)
-    for finding in findings:
-        click.echo(_line(finding), err=True)
+    for found in findings:
+        click.echo(f"{found.level.upper()} {found.id}: {found.message}\n    {found.hint}", err=True)
     count = len(findings)
     click.echo("No issues found." if not count else f"{count} issue{'s' * (count > 1)} found.")
-    if any(finding.level == "error" or fail_level == "warning" for finding in findings):
+    if any(found.level == "error" or fail_level == "warning" for found in findings):
         raise SystemExit(1)
-
-
-def _line(finding: Finding) -> str:
-    return f"{finding.level.upper()} {finding.id}: {finding.message}\n    {finding.hint}"

@@ -7,7 +7,6 @@ from its plug.
 import asyncio
 import functools
 import inspect
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ class Site:
         return Runtime(self.settings)
 
 
-def command(name: str | None = None, *, group: str = "", **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+def command(name: str | None = None, **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a command of manage.py; click's options and arguments go below this line.
 
     The function's first parameter is the Runtime: entered for an async function, as built for a plain one.
@@ -61,14 +60,10 @@ def command(name: str | None = None, *, group: str = "", **attrs: Any) -> Callab
                 return asyncio.run(_entered(runtime, function, *args, **kwargs))
             return function(runtime, *args, **kwargs)
 
-        decorate: Callable[..., click.Command] = click.command(name or _dashed(function), **attrs)
+        decorate: Callable[..., click.Command] = click.command(name, **attrs)
         return decorate(run)
 
     return make
-
-
-def _dashed(function: Callable[..., Any]) -> str:
-    return function.__name__.replace("_", "-")
 
 
 async def _entered(runtime: "Runtime", function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -97,10 +92,8 @@ class Manager(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in catalogue.CORE:
             return catalogue.load_core(cmd_name)
-        site = ctx.find_object(Site)
-        assert site is not None
-        commands = [c for app in site.runtime.registry.apps for c in app.commands]
-        return next((c for c in commands if c.name == cmd_name), None)
+        site: Site = ctx.obj
+        return site.runtime.registry.commands.get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -110,18 +103,13 @@ class Manager(click.Group):
         if found is None:
             from project.core.apps import nearest
 
-            site = ctx.find_object(Site)
-            assert site is not None
-            known = [
-                *catalogue.CORE,
-                *(c.name or "" for app in site.runtime.registry.apps for c in app.commands),
-            ]
+            site: Site = ctx.obj
+            known = [*catalogue.CORE, *site.runtime.registry.commands]
             raise CommandError(f"There is no command {name!r}.{nearest(name, known)} `manage.py help` lists all.", 2)
         return name, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        site = ctx.find_object(Site)
-        assert site is not None
+        site: Site = ctx.obj
         for title, rows in catalogue.listed(lambda: site.runtime.registry.apps).items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -135,9 +123,7 @@ def manage(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def main(load_settings: Callable[[], "Settings"], argv: list[str] | None = None) -> None:
+def main(load_settings: Callable[[], "Settings"], argv: list[str]) -> None:
     """Run one command; ends the process with its exit code."""
-    args = list(sys.argv[1:] if argv is None else argv)
-    if args[:1] == ["help"]:
-        args = [*args[1:2], "--help"]
-    manage.main(args, prog_name="manage.py", obj=Site(load_settings))
+    words = [*argv[1:2], "--help"] if argv[:1] == ["help"] else argv
+    manage.main(words, prog_name="manage.py", obj=Site(load_settings))

@@ -21,7 +21,7 @@ def _pairs(separator: str) -> Any:
     return parse
 
 
-@command(group="database")
+@command()
 @click.argument("apps", nargs=-1, metavar="[APP]...")
 @click.option("--check", is_flag=True, help="Exit with 1 if the models have changes, and write nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")

@@ -19,7 +19,7 @@ def labels_of(runtime: Runtime, wanted: Collection[str] = ()) -> list[str]:
     return labels
 
 
-@command(group="database")
+@command()
 @click.argument("app", required=False)
 @click.argument("revision", required=False)
 @click.option("--plan", is_flag=True, help="Show what would be done, and do nothing.")

@@ -68,18 +68,15 @@ def _is_empty_sqlite(settings: Settings) -> bool:
 
 def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    lines = [("Site", f"{base}/"), ("Admin", f"{base}/admin/")]
-    if settings.docs_open:
-        lines.append(("API docs", f"{base}/api/docs"))
-    reloading = "Reloads as you edit; " if reload else ""
-    return "\n".join(
-        [
-            f"\n{settings.SITE_NAME} is starting.\n",
-            *(f"  {title:<9} {url}" for title, url in lines),
-            "\n  Next: python3 manage.py createsuperuser   (an account for the admin)",
-            f"        {reloading}Ctrl-C stops.\n",
-        ]
-    )
+    lines = [
+        f"\n{settings.SITE_NAME} is starting.\n",
+        f"  Site      {base}/",
+        f"  Admin     {base}/admin/",
+        *([f"  API docs  {base}/api/docs"] if settings.docs_open else []),
+        "\n  Next: python3 manage.py createsuperuser   (an account for the admin)",
+        f"        {'Reloads as you edit; ' if reload else ''}Ctrl-C stops.\n",
+    ]
+    return "\n".join(lines)
 
 
 def _serve(host: str, port: int, *, reload: bool) -> None:

@@ -37,7 +37,11 @@ async def shell(runtime: Runtime, source: str | None) -> None:
 
 async def _run(source: str, names: dict[str, Any]) -> None:
     compiled = compile(source, "<shell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = FunctionType(compiled, names)()
+    await _call(FunctionType(compiled, names))
+
+
+async def _call(function: Callable[[], Any]) -> None:
+    result = function()
     if inspect.iscoroutine(result):
         await result
 
@@ -51,19 +55,13 @@ class _Console(code.InteractiveConsole):
         self._loop = loop
 
     def runcode(self, code: CodeType) -> None:
-        future: Future[Any] = asyncio.run_coroutine_threadsafe(self._call(FunctionType(code, self.locals)), self._loop)
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(_call(FunctionType(code, self.locals)), self._loop)
         try:
             future.result()
         except SystemExit:
             raise
         except BaseException:
             self.showtraceback()
-
-    @staticmethod
-    async def _call(function: Callable[[], Any]) -> None:
-        result = function()
-        if inspect.iscoroutine(result):
-            await result
 
 
 async def _converse(names: dict[str, Any], banner: str) -> None:

@@ -8,7 +8,7 @@ from project.core.management import command
 from project.core.runtime import Runtime
 
 
-@command(group="database")
+@command()
 @click.argument("revision")
 @click.option("--backwards", is_flag=True, help="Show the SQL that unapplies it.")
 def sqlmigrate(runtime: Runtime, revision: str, backwards: bool) -> None:

@@ -146,12 +146,10 @@ async def db(runtime: Runtime) -> AsyncIterator[AsyncSession]:
 async def new_client() -> AsyncIterator[NewClient]:
     """Make clients that are closed at the end."""
     async with AsyncExitStack() as stack:
-        made: list[httpx2.AsyncClient] = []
 
         def make(app: FastAPI) -> httpx2.AsyncClient:
             transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
             client = httpx2.AsyncClient(transport=transport, base_url=app.state.runtime.settings.SITE_URL)
-            made.append(client)
             stack.push_async_callback(client.aclose)
             return client
 

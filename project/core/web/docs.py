@@ -26,29 +26,21 @@ async def docs(request: Request) -> Response:
 
 
 @router.get("/docs")
-async def short_docs() -> Response:
-    """The address FastAPI users know."""
-    return RedirectResponse("/api/docs", 307)
-
-
 @router.get("/openapi.json")
-async def short_schema() -> Response:
-    """The address FastAPI users know."""
-    return RedirectResponse("/api/openapi.json", 307)
+async def short_address(request: Request) -> Response:
+    """The addresses FastAPI users know."""
+    return RedirectResponse(f"/api{request.url.path}", 307)
 
 
 def declare_problems(app: FastAPI) -> None:
     """Let the schema know the problem document that every operation may answer with."""
     generate = app.openapi
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    ours = problem.pop("$defs") | {"Problem": problem}
 
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            document = generate()
-            definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(definition.pop("$defs"))
-            schemas["Problem"] = definition
-        assert app.openapi_schema is not None
-        return app.openapi_schema
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(ours)
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign]

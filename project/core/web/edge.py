@@ -12,10 +12,21 @@ from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
 from project.core.log import get_logger, request_id
-from project.core.web.problems import Refusal, answer
+from project.core.web.problems import UNEXPECTED, answer
 
 log = get_logger("project.request")
 GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+POLICY = (  # style-src stands last: where a library needs inline styles, one word is added to it
+    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action 'self'; style-src 'self'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 
 
 class Edge:
@@ -23,7 +34,6 @@ class Edge:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.headers = SecurityHeaders(settings)
         self.secure = settings.secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +54,7 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers["X-Request-ID"] = current
-                self.headers.add(headers, scope["path"])
+                _add_headers(headers, scope["path"], https=self.secure)
             await send(message)
 
         try:
@@ -55,7 +65,7 @@ class Edge:
             log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
             if scope["type"] == "websocket" or status:
                 raise
-            response = await answer(Request(scope, receive), Refusal.unexpected())
+            response = await answer(Request(scope, receive), UNEXPECTED)
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
@@ -65,44 +75,16 @@ class Edge:
             request_id.reset(token)
 
 
-class SecurityHeaders:
-    """The headers of every answer: scripts from this site only, inline styles where a library needs them."""
-
-    def __init__(self, settings: Settings) -> None:
-        base = {
-            "default-src": "'self'",
-            "script-src": "'self'",
-            "style-src": "'self'",
-            "img-src": "'self' data:",
-            "object-src": "'none'",
-            "base-uri": "'none'",
-            "frame-ancestors": "'none'",
-            "form-action": "'self'",
-        }
-        self.strict = _policy(base)
-        self.with_styles = _policy(base | {"style-src": "'self' 'unsafe-inline'"})
-        self.fixed = {
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "same-origin",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-        }
-        if settings.secure:
-            self.fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-
-    def add(self, headers: MutableHeaders, path: str) -> None:
-        """Add what the handler has not set itself."""
-        relaxed = path.startswith("/admin") or path == "/api/docs"
-        headers.setdefault("Content-Security-Policy", self.with_styles if relaxed else self.strict)
-        for name, value in self.fixed.items():
-            headers.setdefault(name, value)
-        if path.startswith("/static/"):
-            headers.setdefault("Cache-Control", "no-cache")
-        elif "cache-control" not in headers:
-            headers["Cache-Control"] = "no-store" if path.startswith("/admin") else "private, no-cache"
-            headers.add_vary_header("Cookie")
-
-
-def _policy(directives: dict[str, str]) -> str:
-    return "; ".join(f"{name} {value}" for name, value in directives.items())
+def _add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
+    """Add the headers of every answer, as far as the handler has not set them itself."""
+    styled = path.startswith("/admin") or path == "/api/docs"
+    headers.setdefault("Content-Security-Policy", f"{POLICY} 'unsafe-inline'" if styled else POLICY)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if https:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if path.startswith("/static/"):
+        headers.setdefault("Cache-Control", "no-cache")
+    elif "cache-control" not in headers:
+        headers["Cache-Control"] = "no-store" if path.startswith("/admin") else "private, no-cache"
+        headers.add_vary_header("Cookie")

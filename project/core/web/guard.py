@@ -32,10 +32,7 @@ class Guard:
         self.trusted = {origin.lower().rstrip("/") for origin in settings.TRUSTED_ORIGINS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        refusal = self.refusal(scope)
+        refusal = None if scope["type"] == "lifespan" else self.refusal(scope)
         if refusal is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,10 +17,9 @@ from project.core.log import get_logger
 from project.core.signing import BadToken
 from project.core.templating import render_block
 from project.core.web.forms import Form, reads_form
-from project.core.web.problems import F, Refusal, Voice, answers_with
+from project.core.web.problems import F, Refusal, answers_with
 
 log = get_logger(__name__)
-HTTP_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 FLASH, FLASH_SECONDS = "flash", 120
 WORDS = {
     400: ("That did not work", "The request could not be understood."),
@@ -180,17 +178,10 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
             form.errors.append(str(refusal.detail))
         await principal(request)
         more = await context(request) if context else {}
-        return render(
-            request,
-            template,
-            {"form": form} | request.path_params | more,
-            block=block,
-            status=refusal.status,
-            headers=dict(refusal.headers),
-        )
+        scope = {"form": form} | request.path_params | more
+        return render(request, template, scope, block=block, status=refusal.status, headers=refusal.headers)
 
-    voice: Voice = form_again
-    return answers_with(voice)
+    return answers_with(form_again)
 
 
 def to_login(request: Request, refusal: Refusal) -> Response | None:
@@ -218,10 +209,10 @@ async def error_page(request: Request, refusal: Refusal) -> Response:
     context = {
         "status": refusal.status,
         "title": title,
-        "message": advice if said in ("", HTTP_PHRASES.get(refusal.status)) else said,
+        "message": advice if said in ("", refusal.title) else said,
         "request_id": getattr(request.state, "request_id", ""),
     }
-    return render(request, "core/error.html", context, status=refusal.status, headers=dict(refusal.headers))
+    return render(request, "core/error.html", context, status=refusal.status, headers=refusal.headers)
 
 
 def safe_next(url: str | None, default: str = "/") -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, WebSocketException
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import (
@@ -30,6 +30,7 @@ from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
 WAIT_SECONDS = 2
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class FieldProblem(BaseModel):
@@ -65,18 +66,12 @@ class Refusal:
     @property
     def title(self) -> str:
         """The status in words."""
-        try:
-            return HTTPStatus(self.status).phrase
-        except ValueError:
-            return "Error"
-
-    @classmethod
-    def unexpected(cls) -> "Refusal":
-        """What a visitor is told of a bug: nothing but the request id."""
-        return cls(500, "internal_error", "Something went wrong on our side. It has been written down.")
+        return PHRASES.get(self.status, "Error")
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+# What a visitor is told of a bug: nothing but the request id.
+UNEXPECTED = Refusal(500, "internal_error", "Something went wrong on our side. It has been written down.")
 UNSTORABLE = Refusal(422, "invalid", "Some of the data cannot be stored as it is.")
 Voice = Callable[[Request, Refusal], Awaitable[Response | None]]
 
@@ -117,16 +112,12 @@ def problem(request: HTTPConnection, refusal: Refusal) -> Response:
         errors=[FieldProblem(field=e.field, code=e.code, message=e.message) for e in refusal.errors],
         request_id=getattr(request.state, "request_id", ""),
     )
-    return JSONResponse(
-        document.model_dump(mode="json"),
-        refusal.status,
-        refusal.headers,
-        media_type="application/problem+json",
-    )
+    content, media_type = document.model_dump(mode="json"), "application/problem+json"
+    return JSONResponse(content, refusal.status, refusal.headers, media_type)
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The refusal that an expected exception means; an unexpected one is Refusal.unexpected()."""
+    """The refusal that an expected exception means; any other is UNEXPECTED."""
     match error:
         case DomainError():
             return _of_domain(error)
@@ -153,7 +144,7 @@ def refusal_of(error: Exception) -> Refusal:
             return _away(error)
         case DBAPIError() if sqlstate(error).startswith("22"):
             return UNSTORABLE
-    return Refusal.unexpected()
+    return UNEXPECTED
 
 
 _CODES = {404: "not_found", 401: "not_authenticated", 403: "forbidden", 422: "invalid", 429: "too_many"}
@@ -227,5 +218,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(WebSocketRequestValidationError, _close_invalid)  # type: ignore[arg-type]
 
 
-async def _close_invalid(socket: WebSocket, _: WebSocketRequestValidationError | WebSocketException) -> None:
+async def _close_invalid(socket: WebSocket, _: WebSocketRequestValidationError) -> None:
     await socket.close(1008, "invalid")

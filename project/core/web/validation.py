@@ -42,10 +42,7 @@ def field_errors(details: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 
 
 def _field(loc: Sequence[Any]) -> str:
-    parts = [str(part) for part in loc]
-    if parts and parts[0] in SOURCES:
-        parts = parts[1:]
-    return ".".join(parts)
+    return ".".join(map(str, loc[1:] if loc and loc[0] in SOURCES else loc))
 
 
 def _words(detail: Mapping[str, Any]) -> str:
