@@ -53,7 +53,7 @@ class AppSettings(EnvSettings):
 
 def _advice(cls: type[EnvSettings], detail: Any) -> str:
     prefix = cls.model_config.get("env_prefix") or ""
-    name = prefix + ".".join(str(part) for part in detail["loc"])
+    name = prefix + ".".join(map(str, detail["loc"])) if detail["loc"] else ""
     if detail["type"] == "missing":
         return f"{name} is not set: put it in the environment or in .env (.env.example lists every setting)."
     return f"{name} {detail['msg'].removeprefix('Value error, ')}.".strip()

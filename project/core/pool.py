@@ -33,9 +33,9 @@ class ThreadPool:
         """
         if self._waiting >= self._room:
             raise Unavailable(retry_after=1)
-        self._waiting += 1
         loop = asyncio.get_running_loop()
         future = self._executor.submit(functools.partial(call, *args, **kwargs))
+        self._waiting += 1
         future.add_done_callback(lambda _: self._leave(loop))
         return await asyncio.wrap_future(future)
 

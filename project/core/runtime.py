@@ -1,7 +1,7 @@
 """Runtime: builds what a process needs, opens it once, closes it in order."""
 
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from project.core.apps import Registry
 from project.core.conf import AppSettings, Settings
@@ -47,5 +47,5 @@ class Runtime:
             self._opened = stack.pop_all()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._opened.aclose()
+    async def __aexit__(self, *error: Any) -> None:
+        await self._opened.__aexit__(*error)

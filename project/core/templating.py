@@ -1,4 +1,4 @@
-"""The one Jinja environment: a path in the site's templates wins over an app's, an app's over the core's."""
+"""The pages' Jinja environment: a path in the site's templates wins over an app's, an app's over the core's."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,9 +1,11 @@
 """Health that tells the truth."""
 
+import asyncio
 from pathlib import Path
 
 import httpx2
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from project.core.testing.plugin import MakeSettings, NewClient, running
 
@@ -56,3 +58,14 @@ async def test_the_page_of_an_outage_needs_no_database(live_app: FastAPI, new_cl
         database.sessions = usual
     assert answer.status_code in (404, 500, 503)
     assert "<html" in answer.text
+
+
+async def test_many_first_starts_on_one_new_sqlite_file_all_work(make_settings: MakeSettings, tmp_path: Path) -> None:
+    from project.core import Runtime
+
+    async def start() -> int:
+        runtime = Runtime(make_settings(DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3"))
+        async with runtime, runtime.unit_of_work() as db:
+            return int((await db.execute(text("SELECT 1"))).scalar_one())
+
+    assert await asyncio.gather(*(start() for _ in range(12))) == [1] * 12

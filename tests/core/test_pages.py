@@ -111,3 +111,10 @@ async def test_stored_text_is_escaped(client: httpx2.AsyncClient) -> None:
     page = (await client.get("/accounts/profile")).text
     assert "<img src=x" not in page
     assert "<b hx-get" not in page
+
+
+def test_a_redirect_by_path_stays_on_this_site() -> None:
+    from project.core import redirect
+
+    with pytest.raises(ValueError, match="another site"):
+        redirect("//evil.example")

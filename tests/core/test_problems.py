@@ -171,3 +171,10 @@ def test_every_expected_error_has_its_status_and_shows_no_sql(error: Exception, 
 def test_a_broken_unique_rule_names_its_field() -> None:
     error = IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: accounts_user.email"))
     assert [each.field for each in refusal_of(error).errors] == ["email"]
+
+
+def test_a_status_nobody_knows_keeps_its_number() -> None:
+    from starlette.exceptions import HTTPException
+
+    refusal = refusal_of(HTTPException(499, "gone away"))
+    assert (refusal.status, refusal.code, refusal.detail) == (499, "error", "gone away")

@@ -1,6 +1,7 @@
 """The engine and its manners: nobody above this floor has to think of SQLite or PostgreSQL again."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -10,13 +11,14 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
-from sqlalchemy.util.concurrency import in_greenlet
+from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
 
 log = get_logger(__name__)
+WAL_TRIES = 50
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
 
 
@@ -86,8 +88,8 @@ class Database:
             pool_timeout=self._settings.DB_POOL_TIMEOUT,
         )
         pragmas = {
-            "journal_mode": "WAL",
             "synchronous": "NORMAL",
+            # A writer has waited for its turn in the pool already; the two waits together are what a visitor sees.
             "busy_timeout": int(self._settings.DB_POOL_TIMEOUT * (400 if write else 1000)),
             "foreign_keys": "ON",
             "query_only": "OFF" if write else "ON",
@@ -107,7 +109,7 @@ class Database:
             pool_pre_ping=True,
             connect_args={
                 "timeout": settings.DB_POOL_TIMEOUT / 2,
-                "command_timeout": timeout + 0.5,
+                "command_timeout": timeout + 0.5,  # for a server that hangs; one that lives ends the statement itself
                 "server_settings": {
                     "application_name": "uptempo",
                     "statement_timeout": str(int(timeout * 1000)),
@@ -128,6 +130,7 @@ def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) 
     def _connect(dbapi: Any, _: Any) -> None:
         dbapi.isolation_level = None
         cursor = dbapi.cursor()
+        _enter_wal(cursor)
         for name, value in pragmas.items():
             cursor.execute(f"PRAGMA {name}={value}")
         cursor.close()
@@ -149,6 +152,23 @@ def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
         connection.exec_driver_sql(f"BEGIN {begin}")
+
+
+def _enter_wal(cursor: Any) -> None:
+    """Let readers and the writer work side by side. The file remembers it, so only the first connection switches.
+
+    Switching does not wait for busy_timeout: two first starts at once would clash.
+    """
+    for tries_left in reversed(range(WAL_TRIES)):
+        cursor.execute("PRAGMA journal_mode")
+        if cursor.fetchone()[0] in ("wal", "memory"):
+            return
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not tries_left:
+                raise
+            await_(asyncio.sleep(0.1))
 
 
 def on_commit(db: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:

@@ -42,7 +42,8 @@ def listed(apps: Callable[[], Sequence[Any]]) -> Listing:
     }
     for app in apps():
         if app.commands:
-            groups[app.title or app.label] = [(c.name, c.get_short_help_str(70)) for c in app.commands]
+            rows = [(c.name, c.get_short_help_str(70)) for c in app.commands]
+            groups.setdefault(app.title or app.label, []).extend(rows)
     with suppress(OSError):
         CACHE.parent.mkdir(exist_ok=True)
         CACHE.write_text(json.dumps({"stamp": stamp, "groups": groups}))

@@ -3,7 +3,7 @@
 import click
 
 from project.core.checks import run_checks
-from project.core.management import command
+from project.core.management import CommandError, catalogue, command
 from project.core.runtime import Runtime
 from project.core.site_checks import CORE_CHECKS
 
@@ -14,6 +14,9 @@ from project.core.site_checks import CORE_CHECKS
 def check(runtime: Runtime, deploy: bool, fail_level: str) -> None:
     """Look for mistakes in settings and apps."""
     checks = [*CORE_CHECKS, *(one for app in runtime.registry.apps for one in app.checks)]
+    hidden = [name for name in runtime.registry.commands if name in catalogue.CORE]
+    if hidden:
+        raise CommandError(f"An app's command {hidden[0]!r} can never run: manage.py has its own. Rename it.")
     findings = run_checks(runtime, checks, deploy=deploy)
     for found in findings:
         click.echo(f"{found.level.upper()} {found.id}: {found.message}\n    {found.hint}", err=True)

@@ -1,1 +1,1 @@
-"""The web floor: edge, guard, forms, pages, problems and the assembly of the app."""
+"""The web floor: edge, guard, body limit, forms, pages, problems, docs, health, limits, static files."""

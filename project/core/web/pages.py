@@ -137,6 +137,8 @@ class redirect(Response):  # noqa: N801 - reads as a verb where it is used
 
     def __init__(self, to: str, *, flash: str = "", kind: str = "success", **params: Any) -> None:
         super().__init__(status_code=303)
+        if to.startswith("//"):
+            raise ValueError(f"{to!r} would lead to another site")
         self._to, self._params, self._flash = to, params, (kind, flash)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -127,7 +127,7 @@ def refusal_of(error: Exception) -> Refusal:
             errors = field_errors(error.errors())
             return Refusal(422, "invalid", "Some of the data is not valid.", errors)
         case HTTPException():
-            code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
+            code = _CODES.get(error.status_code) or re.sub(r"\W", "_", PHRASES.get(error.status_code, "error").lower())
             return Refusal(error.status_code, code, error.detail, headers=dict(error.headers or {}))
         case IntegrityError():
             return _of_integrity(error)
@@ -147,7 +147,7 @@ def refusal_of(error: Exception) -> Refusal:
     return UNEXPECTED
 
 
-_CODES = {404: "not_found", 401: "not_authenticated", 403: "forbidden", 422: "invalid", 429: "too_many"}
+_CODES = {401: "not_authenticated", 413: "too_large", 422: "invalid", 429: "too_many"}
 
 
 def _of_domain(error: DomainError) -> Refusal:

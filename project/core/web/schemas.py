@@ -1,4 +1,4 @@
-"""Schemas every app shares: the page of a list."""
+"""Schemas every app shares: the base of what is read, and the page of a list."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar

@@ -1,4 +1,4 @@
-"""Static files in development: several folders behind one address, the site's own first."""
+"""Static files as they lie in their folders: several behind one address, the site's own first."""
 
 import importlib.util
 import os

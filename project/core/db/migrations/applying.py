@@ -25,7 +25,7 @@ MEMORY = "sqlite+aiosqlite://"
 TURN = 6_043_187_220  # our number among PostgreSQL's advisory locks
 LOCK_NOT_AVAILABLE, NO_SUCH_DATABASE = "55P03", "3D000"
 LOCK_SECONDS, LOCK_TRIES = 2.0, 15
-SQLITE = {"busy_timeout": 60_000, "journal_mode": "WAL", "foreign_keys": "OFF"}
+SQLITE = {"busy_timeout": 60_000, "foreign_keys": "OFF"}
 Report = Callable[[str], None]
 _alembic = threading.Lock()
 
