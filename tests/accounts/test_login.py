@@ -1,5 +1,6 @@
 """Logging in and out: sessions on the server, limits at every door, nothing given away."""
 
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -258,3 +259,39 @@ async def test_whoever_signs_up_can_log_in_as_typed(client: httpx2.AsyncClient, 
 async def test_an_address_with_a_name_is_refused(client: httpx2.AsyncClient) -> None:
     data = {"email": "Ann <ann@example.com>", "password": PASSWORD}
     assert (await client.post("/api/v1/accounts/users", json=data)).status_code == 422
+
+
+@pytest.mark.parametrize("door", ["/accounts/logout", "/api/v1/accounts/logout"])
+async def test_logging_out_takes_the_cookie_away(client: httpx2.AsyncClient, sign_in: SignIn, door: str) -> None:
+    await sign_in()
+    cookie = next(line for line in (await client.post(door)).headers.get_list("set-cookie") if line.startswith("sid="))
+    assert cookie.startswith('sid="";')
+    assert "Max-Age=0" in cookie
+
+
+async def test_the_page_ends_the_session_that_came_along(
+    client: httpx2.AsyncClient, make_user: MakeUser, sign_in: SignIn, db: AsyncSession
+) -> None:
+    await make_user()
+    await sign_in("former@example.com")
+    await client.post("/accounts/login", data=ANN)
+    assert len((await db.exec(select(Session))).all()) == 1
+    await client.post("/accounts/signup", data={"email": "new@example.com", "password": PASSWORD})
+    assert len((await db.exec(select(Session))).all()) == 1
+
+
+async def test_the_adapter_leaves_the_commit_to_the_unit_of_work(app: FastAPI) -> None:
+    from apps.accounts.manager import UserDB
+
+    class Stop(Exception):
+        pass
+
+    runtime = app.state.runtime
+    with suppress(Stop):
+        async with runtime.unit_of_work() as db:
+            users = UserDB(db)
+            user = await users.create({"email": "half@example.com", "hashed_password": "x"})
+            await users.update(user, {"name": "Half"})
+            raise Stop
+    async with runtime.unit_of_work(write=False) as db:
+        assert (await db.exec(select(User))).first() is None

@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 
 from project.core import Model
 from project.core.db.models import app_label, uuid7
@@ -24,6 +24,7 @@ class Page(Model, table=True):
     __tablename__ = "throwaway_page"
     state: State = State.DRAFT
     former: State | None = None
+    known: State = Field(default=State.LIVE, index=True, sa_column_kwargs={"server_default": "live", "comment": "c"})
 
 
 SQLModel.metadata.remove(SQLModel.metadata.tables["throwaway_page"])
@@ -45,6 +46,10 @@ def test_an_enum_is_text_with_a_check_and_stores_values() -> None:
         assert isinstance(kind, sa.Enum)
         assert (kind.native_enum, kind.enums, columns[name].nullable) == (False, ["draft", "live"], optional)
         assert kind.create_constraint
+    known = columns["known"]
+    assert isinstance(known.type, sa.Enum)
+    assert (known.type.native_enum, known.index, known.comment) == (False, True, "c")
+    assert known.server_default is not None
 
 
 def test_tables_are_named_after_their_app() -> None:

@@ -151,7 +151,7 @@ async def test_a_cancelled_write_lets_the_next_one_in_at_once(probe_app: FastAPI
             await db.flush()
             await db.execute(text(LONG[database.is_sqlite]))
 
-    with pytest.raises(TimeoutError):
+    with anyio.fail_after(5), pytest.raises(TimeoutError):
         await write_for_long()
     with anyio.fail_after(5):
         async with database.unit_of_work() as db:

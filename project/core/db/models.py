@@ -8,9 +8,10 @@ from typing import Any, dataclass_transform
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic_core import PydanticUndefined
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
-from sqlmodel.main import SQLModelMetaclass
+from sqlmodel.main import SQLModelMetaclass, get_column_from_field
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -51,13 +52,15 @@ class _PortableEnums(SQLModelMetaclass):
 
     def __setattr__(cls, name: str, value: Any) -> None:  # noqa: N805
         if isinstance(value, sa.Column) and isinstance(value.type, sa.Enum) and value.type.native_enum:
-            value = _as_text(value)
+            value = _as_text(cls.model_fields[name], value)
         super().__setattr__(name, value)
 
 
-def _as_text(column: sa.Column[Any]) -> sa.Column[Any]:
+def _as_text(field: Any, column: sa.Column[Any]) -> sa.Column[Any]:
+    """The column once more with a type both databases know; one that names its own type stays as it is."""
     kind = column.type.enum_class  # type: ignore[attr-defined]
-    if kind is None:
+    told = next((each for each in (*field.metadata, field) if hasattr(each, "sa_type")), None)
+    if kind is None or (told is not None and told.sa_type is not PydanticUndefined):
         return column
     text = sa.Enum(
         kind,
@@ -66,7 +69,11 @@ def _as_text(column: sa.Column[Any]) -> sa.Column[Any]:
         create_constraint=True,
         values_callable=lambda members: [str(member.value) for member in members],
     )
-    return sa.Column(text, nullable=column.nullable, index=column.index, unique=column.unique)
+    if told is None:
+        return sa.Column(text, nullable=column.nullable)
+    told.sa_type = text
+    again: sa.Column[Any] = get_column_from_field(field)
+    return again
 
 
 class Model(SQLModel, metaclass=_PortableEnums):

@@ -1,5 +1,7 @@
 """The test kit, a pytest plug-in. Async tests just run; with a database, on SQLite and PostgreSQL.
 
+A test that takes one of the fixtures with a database is an `async def`; `manage` is for plain ones.
+
 client          an HTTP client on the app: same event loop, lifespan run, no network
 db              a session in the same transaction as the app's; everything is rolled back, commits too
 app, runtime    the site under test

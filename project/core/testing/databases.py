@@ -41,9 +41,11 @@ class SQLiteFiles:
         """A database of one's own, as a DATABASE_URL."""
         path = self.folder / f"{uuid4().hex}.sqlite3"
         shutil.copy(self.folder / "template.sqlite3", path)
-        yield f"sqlite:///{path}"
-        for left in self.folder.glob(f"{path.name}*"):
-            left.unlink()
+        try:
+            yield f"sqlite:///{path}"
+        finally:
+            for left in self.folder.glob(f"{path.name}*"):
+                left.unlink()
 
 
 class PostgresDatabases:
@@ -70,8 +72,10 @@ class PostgresDatabases:
         """A database of one's own, as a DATABASE_URL."""
         name = f"{self.template}_{uuid4().hex[:8]}"
         await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{self.template}" STRATEGY file_copy')
-        yield self._url(name).render_as_string(hide_password=False)
-        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        try:
+            yield self._url(name).render_as_string(hide_password=False)
+        finally:
+            await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _url(self, database: str) -> URL:
         return self.server.set(database=database)
