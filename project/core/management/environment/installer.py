@@ -29,7 +29,14 @@ _REASONS = {
     "": "The packages of {lock} could not be installed; the installer said: {quoted}",
 }
 _MISLEADING = {"PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "PIP_TARGET", "PIP_PREFIX", "PIP_PYTHON"}
-_CALM = {"PIP_NO_INPUT": "1", "PIP_YES": "1", "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+_CALM = {
+    "PIP_NO_INPUT": "1",
+    "PIP_YES": "1",
+    "PIP_USER": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "NO_COLOR": "1",
+    "UV_COMPILE_BYTECODE": "1",
+}
 
 
 class SetupStoppedError(Exception):
