@@ -131,6 +131,10 @@ class Settings(EnvSettings):
         scheme = self.DATABASE_URL.get_secret_value().partition(":")[0].partition("+")[0]
         if scheme not in ("", "sqlite", "postgres", "postgresql"):
             raise ValueError("DATABASE_URL must begin with postgresql:// or sqlite:///")
+        try:
+            urlsplit(self.DATABASE_URL.get_secret_value()).port  # noqa: B018 - asking is what checks it
+        except ValueError:
+            raise ValueError("DATABASE_URL has a port or host that cannot be read") from None
         return self
 
     @property

@@ -79,6 +79,16 @@ def test_an_unknown_database_is_refused_without_its_password(monkeypatch: pytest
     assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:hidden@h:abc/d", "postgresql://u:hidden@h:99999/d", "postgresql://[::1/d"]
+)
+def test_an_address_that_cannot_be_read_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(monkeypatch, SECRET_KEY=GOOD, DATABASE_URL=url)
+    assert "DATABASE_URL has a port or host that cannot be read" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch, SECRET_KEY=GOOD, ALLOWED_HOSTS="a.example, .b.example", SECRET_KEY_FALLBACKS=f"{GOOD}x"
