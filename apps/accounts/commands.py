@@ -14,6 +14,7 @@ from apps.accounts.models import Session
 from apps.accounts.schemas import UserCreate, normalise_email
 from project.core import Runtime, command
 from project.core.management import CommandError
+from project.core.management.runserver import make_first_tables
 from project.core.web.validation import field_errors
 
 TRIES = 3
@@ -25,6 +26,7 @@ TRIES = 3
 @click.option("--if-missing", is_flag=True, help="An existing account of that e-mail is fine and stays as it is.")
 async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if_missing: bool) -> None:
     """Create an account that may use the admin."""
+    await make_first_tables(runtime.settings)
     email = email or os.environ.get("SUPERUSER_EMAIL") or ("" if noinput else click.prompt("E-mail"))
     if if_missing and await _exists(runtime, email):
         click.echo(f"{normalise_email(email)} exists already.")

@@ -92,7 +92,7 @@ class Settings(EnvSettings):
     DB_POOL_OVERFLOW: int = Field(default=10, ge=0, le=200, description="More connections at peaks.")
     DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
     DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds a PostgreSQL statement may take.")
-    DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite, mail files and browser assets live.")
+    DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite and the browser assets live.")
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     LOG_FORMAT: Literal["auto", "console", "json"] = Field(
         default="auto", description="json, console, or auto: console in DEBUG."

@@ -30,6 +30,13 @@ def test_createsuperuser_reads_the_environment(manage: Manage, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("named")
+def test_createsuperuser_may_be_the_first_command_of_all(manage: Manage, tmp_path: Path) -> None:
+    answer = manage("createsuperuser", "--noinput", DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert answer.exit_code == 0, answer.output
+    assert answer.output.startswith("The database is empty: creating its tables.")
+
+
+@pytest.mark.usefixtures("named")
 def test_a_second_one_is_refused_unless_only_a_missing_one_is_wanted(manage: Manage) -> None:
     manage("createsuperuser", "--noinput")
     assert manage("createsuperuser", "--noinput").exit_code == 1

@@ -54,6 +54,15 @@ async def test_a_forged_message_is_not_shown(client: httpx2.AsyncClient) -> None
     assert "evil" not in answer.text
 
 
+async def test_a_refusal_htmx_does_not_swap_in_reaches_it_as_words(probe: httpx2.AsyncClient) -> None:
+    often = {"parent_id": "1", "note": "often"}
+    page = await probe.post("/probe/children", data=often)
+    told = await probe.post("/probe/children", data=often, headers={"HX-Request": "true"})
+    assert (page.status_code, told.status_code, told.headers["retry-after"]) == (429, 429, "7")
+    assert 'name="note"' in page.text
+    assert 'id="trouble-message">Ten a minute are enough.' in told.text
+
+
 async def test_htmx_is_led_on_by_its_own_header(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/accounts/signup", data=SIGN_UP, headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/")

@@ -29,6 +29,7 @@ async def test_an_unknown_page_is_a_page_in_the_sites_clothes(client: httpx2.Asy
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is nothing here" in answer.text
     assert "/static/css/site.css" in answer.text
+    assert (await client.get("/apiary")).headers["content-type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/probe/bug", "/probe/bug"])

@@ -1,5 +1,6 @@
 """The development server: migrates an empty SQLite, says where everything is, reloads as you edit."""
 
+import asyncio
 import socket
 import sqlite3
 from pathlib import Path
@@ -21,15 +22,21 @@ def runserver(site: Site, address: str, noreload: bool) -> None:
     host, port = _parse(address)
     settings = site.settings
     _refuse_taken(host, port)
-    if _is_empty_sqlite(settings):
-        import asyncio
+    asyncio.run(make_first_tables(settings))
+    click.echo(_banner(settings, host, port, reload=not noreload))
+    _serve(host, port, reload=not noreload)
 
+
+async def make_first_tables(settings: Settings) -> None:
+    """Migrate an empty SQLite, so that a newcomer's first command works; leaves any other database alone.
+
+    Raises CommandError when DATABASE_URL's file is not a SQLite database.
+    """
+    if _is_empty_sqlite(settings):
         from project.core.db.migrations import migrate_database
 
         click.echo("The database is empty: creating its tables.")
-        asyncio.run(migrate_database(settings.database_url))
-    click.echo(_banner(settings, host, port, reload=not noreload))
-    _serve(host, port, reload=not noreload)
+        await migrate_database(settings.database_url)
 
 
 def _parse(address: str) -> tuple[str, int]:

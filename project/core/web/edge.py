@@ -77,7 +77,7 @@ class Edge:
 
 def _add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
     """Add the headers of every answer, as far as the handler has not set them itself."""
-    styled = path.startswith("/admin") or path == "/api/docs"
+    styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
     headers.setdefault("Content-Security-Policy", f"{POLICY} 'unsafe-inline'" if styled else POLICY)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
@@ -86,5 +86,5 @@ def _add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
     if path.startswith("/static/"):
         headers.setdefault("Cache-Control", "no-cache")
     elif "cache-control" not in headers:
-        headers["Cache-Control"] = "no-store" if path.startswith("/admin") else "private, no-cache"
+        headers["Cache-Control"] = "no-store" if f"{path}/".startswith("/admin/") else "private, no-cache"
         headers.add_vary_header("Cookie")

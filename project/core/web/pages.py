@@ -172,7 +172,9 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
 
     async def form_again(request: Request, refusal: Refusal) -> Response | None:
         submitted = getattr(request.state, "submitted", None)
-        if submitted is None or refusal.status not in (400, 409, 412, 422, 429):
+        swapped = (409, 422)  # what base.html lets htmx swap in; of any other refusal it shows the words
+        shown = swapped if request.headers.get("hx-request") == "true" else (*swapped, 400, 412, 429)
+        if submitted is None or refusal.status not in shown:
             return None
         schema, values = submitted
         form = Form(schema, values, refusal.errors, action=request.url.path)

@@ -95,7 +95,7 @@ async def answer(request: Request, refusal: Refusal) -> Response:
     own = await voice(request, refusal) if voice else None
     if own is not None:
         return own
-    if request.url.path.startswith("/api"):
+    if f"{request.url.path}/".startswith("/api/"):
         return problem(request, refusal)
     from project.core.web.pages import error_page, to_login
 

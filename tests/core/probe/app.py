@@ -19,6 +19,7 @@ from project.core import (
     Form,
     ModelAdmin,
     Submitted,
+    TooMany,
     on_commit,
     on_invalid,
     redirect,
@@ -112,6 +113,8 @@ async def post_child(data: Submitted[ChildCreate], db: DB) -> Response:
     """The form's answer, sent only when the commit has worked."""
     if data.note == "twin":
         raise Conflict("There is one like this already.", field="note")
+    if data.note == "often":
+        raise TooMany("Ten a minute are enough.", retry_after=7)
     db.add(Child(parent_id=data.parent_id))
     return redirect("probe:children", flash="Saved.")
 
