@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,14 +15,22 @@ def gettext(text: str) -> str:
 
 
 class _Macros:
-    """`ui.field(...)` anywhere; a template's own imports would be invisible to a block rendered alone."""
+    """`ui.field(...)` anywhere: the macros of every `core/ui/*.html`, whoever overrides that file.
+
+    A template's own imports would be invisible to a block rendered alone.
+    """
 
     def __init__(self, env: Environment) -> None:
         self._env = env
+        self._homes: dict[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
-        module: ModuleType | Any = self._env.get_template("core/ui.html").module
-        return getattr(module, name)
+        if name not in self._homes:
+            for home in self._env.list_templates(filter_func=lambda path: path.startswith("core/ui/")):
+                self._homes |= dict.fromkeys(vars(self._env.get_template(home).module), home)
+        if name not in self._homes:
+            raise AttributeError(f"there is no macro ui.{name}")
+        return getattr(self._env.get_template(self._homes[name]).module, name)
 
 
 def folders(site: Path, apps: Iterable[Path]) -> list[Path]:
