@@ -51,9 +51,7 @@ class FileLimits:
         kind = (file.content_type or "").partition(";")[0].strip()
         family = f"{kind.partition('/')[0]}/*"
         if self.accept and not {kind, family} & set(self.accept):
-            raise PydanticCustomError(
-                "file_type", "Choose a file of type {types}.", {"types": " or ".join(self.accept)}
-            )
+            raise PydanticCustomError("file_type", "Choose a file of this type: {types}.", {"types": self._types})
         return file
 
     @property
