@@ -20,6 +20,7 @@ KINDS = {
     "uri": "url",
     "date": "date",
     "date-time": "datetime-local",
+    "time": "time",
 }
 RULES = {
     "minLength": "minlength",
@@ -35,7 +36,7 @@ RULES = {
 
 @dataclass
 class FormField:
-    """One field as a template draws it; `value` is text, or a bool for a checkbox."""
+    """One field as a template draws it; `value` is text, a bool for a checkbox, a list of texts for checkboxes."""
 
     name: str
     id: str
@@ -46,17 +47,12 @@ class FormField:
     required: bool
     attrs: dict[str, str]
     choices: list[tuple[str, str]] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
 
     @property
-    def hint_id(self) -> str:
-        """The id of the hint's element."""
-        return f"{self.id}-hint"
-
-    @property
-    def error_id(self) -> str:
-        """The id of the errors' element."""
-        return f"{self.id}-error"
+    def notes_id(self) -> str:
+        """The id of the element that holds the field's errors and its hint."""
+        return f"{self.id}-notes"
 
 
 class Form:
@@ -78,6 +74,7 @@ class Form:
         action: str = "",
     ) -> None:
         self.schema, self.action = schema, action
+        self.once, self.live = "", False
         self.id = schema.__name__.lower()
         document = schema.model_json_schema()
         required = set(document.get("required", ()))
@@ -86,15 +83,20 @@ class Form:
             for name, spec in document.get("properties", {}).items()
             if not spec.get("readOnly")
         ]
-        self.errors: list[str] = []
+        self.errors: list[FieldError] = []
         for error in errors:
             found = self._find(error.field)
-            (found.errors if found and found.kind != "hidden" else self.errors).append(error.message)
+            (found.errors if found and found.kind != "hidden" else self.errors).append(error)
 
     @property
     def invalid(self) -> bool:
         """True when there is any error to show."""
         return bool(self.errors) or any(each.errors for each in self.fields)
+
+    @property
+    def multipart(self) -> bool:
+        """True when the form has a file to send."""
+        return any(each.kind == "file" for each in self.fields)
 
     def _find(self, name: str) -> FormField | None:
         top = name.partition(".")[0]
@@ -133,15 +135,17 @@ def _field(form_id: str, name: str, spec: dict[str, Any], required: bool, value:
         hint=str(spec.get("description", "")),
         kind=kind,
         value=_shown(kind, value),
-        required=required and kind != "checkbox",
+        required=required and kind not in ("checkbox", "checkboxes"),
         attrs=attrs,
-        choices=[(str(v), str(v).replace("_", " ").capitalize()) for v in spec.get("enum", ())],
+        choices=[(str(v), str(v).replace("_", " ").capitalize()) for v in spec.get("items", spec).get("enum", ())],
     )
 
 
 def _kind(spec: dict[str, Any]) -> str:
     if "widget" in spec:
         return str(spec["widget"])
+    if spec.get("type") == "array" and "enum" in spec.get("items", ()):
+        return "checkboxes"
     if "enum" in spec:
         return "select"
     kinds = {"boolean": "checkbox", "integer": "number", "number": "number", "array": "textarea"}
@@ -157,6 +161,8 @@ def _value(values: Any, name: str) -> Any:
 def _shown(kind: str, value: Any) -> Any:
     if kind == "checkbox":
         return bool(value) and value not in ("false", "off", "0")
+    if kind == "checkboxes":
+        return [str(each) for each in value or ()]
     if value is None or kind == "password" or isinstance(value, SecretStr):
         return ""
     if isinstance(value, (list, tuple)):
@@ -194,6 +200,8 @@ class FormReader:
             texts = [_storable(text) for text in posted.getlist(name) if isinstance(text, str)]
             if resolved.get("type") == "boolean":
                 values[name] = bool(texts) and texts[-1].lower() not in ("", "false", "off", "0")
+            elif _kind(resolved) == "checkboxes":
+                values[name] = texts
             elif resolved.get("type") == "array":
                 values[name] = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
             elif texts and texts[-1] != "":

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from project.core.errors import FieldError
 from project.core.identity import Principal, principal
 from project.core.log import get_logger
 from project.core.signing import BadToken
@@ -179,7 +180,7 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
         schema, values = submitted
         form = Form(schema, values, refusal.errors, action=request.url.path)
         if not refusal.errors:
-            form.errors.append(str(refusal.detail))
+            form.errors.append(FieldError("", refusal.code, str(refusal.detail)))
         await principal(request)
         more = await context(request) if context else {}
         scope = {"form": form} | request.path_params | more
