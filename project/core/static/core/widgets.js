@@ -35,14 +35,20 @@
   });
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    const notes = event.detail.target;
-    if (!notes.classList.contains("field-notes")) return;
+    const notes = event.target;
+    if (!notes.matches?.(".field-notes")) return;
     const control = document.querySelector(`[aria-describedby="${CSS.escape(notes.id)}"]`);
     control?.toggleAttribute("aria-invalid", false);
     if (notes.querySelector(".field-error")) control?.setAttribute("aria-invalid", "true");
   });
 
+  document.addEventListener("htmx:afterSettle", (event) => {
+    tellTimes();
+    if (event.target.matches?.(".editable") && document.activeElement === document.body) {
+      event.target.querySelector(":is(input:not([type=hidden]), select, textarea), a")?.focus();
+    }
+  });
+
   document.addEventListener("DOMContentLoaded", tellTimes);
-  document.addEventListener("htmx:afterSettle", tellTimes);
   setInterval(tellTimes, 30000);
 })();
