@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from apps.accounts import count_users
+from apps.accounts import figures
 from project.core import DB, render
 
 router = APIRouter()
@@ -11,4 +11,4 @@ router = APIRouter()
 @router.get("/", name="home")
 async def home(request: Request, db: DB) -> Response:
     """What this site can do."""
-    return render(request, "home.html", {"users": await count_users(db)})
+    return render(request, "home.html", {"figures": await figures(db)})

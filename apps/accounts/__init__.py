@@ -2,6 +2,6 @@
 
 from apps.accounts.identity import CurrentUser, OptionalUser, StaffUser
 from apps.accounts.models import User
-from apps.accounts.services import count_users
+from apps.accounts.services import figures
 
-__all__ = ["CurrentUser", "OptionalUser", "StaffUser", "User", "count_users"]
+__all__ = ["CurrentUser", "OptionalUser", "StaffUser", "User", "figures"]

@@ -1,5 +1,6 @@
 """What accounts can do; every voice calls these."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from project.core import (
     Principal,
     Slice,
     get_or_404,
+    now,
     paginate,
 )
 from project.core.db.queries import contains, order_by
@@ -32,9 +34,21 @@ from project.core.web.limits import Limiter, client_address
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
 
 
-async def count_users(db: AsyncSession) -> int:
-    """How many accounts there are."""
-    return (await db.exec(select(func.count()).select_from(User))).one()
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How alive the site is: accounts in all, those opened within seven days, sessions that still count."""
+
+    accounts: int
+    new: int
+    sessions: int
+
+
+async def figures(db: AsyncSession) -> Figures:
+    """The figures as they are now, in one statement."""
+    moment = now()
+    lately = func.count().filter(col(User.created_at) > moment - timedelta(days=7))
+    open_sessions = select(func.count()).select_from(Session).where(Session.expires_at > moment).scalar_subquery()
+    return Figures(*(await db.exec(select(func.count(), lately, open_sessions).select_from(User))).one())
 
 
 async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, data: UserCreate) -> User:

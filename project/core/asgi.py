@@ -53,6 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(docs.router)
         docs.declare_problems(app)
     _mount_apps(app, runtime)
+    if settings.DEBUG:
+        _mount_dev(app)
     _mount_static(app, runtime)
     mount_admin(app, runtime)
     return app
@@ -94,6 +96,13 @@ def _mount_apps(app: FastAPI, runtime: Runtime) -> None:
             )
         if each.websockets:
             app.include_router(each.websockets, prefix=each.pages_prefix)
+
+
+def _mount_dev(app: FastAPI) -> None:
+    from project.core.web import dev
+
+    for router in dev.routers:
+        app.include_router(as_pages(router), include_in_schema=False, dependencies=[Depends(principal)])
 
 
 def _mount_static(app: FastAPI, runtime: Runtime) -> None:

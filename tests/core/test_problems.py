@@ -27,7 +27,7 @@ async def test_an_unknown_api_address_is_a_problem_document(client: httpx2.Async
 async def test_an_unknown_page_is_a_page_in_the_sites_clothes(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/nothing")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is nothing here" in answer.text
+    assert "Page not found" in answer.text
     assert "/static/css/site.css" in answer.text
     assert (await client.get("/apiary")).headers["content-type"] == "text/html; charset=utf-8"
 

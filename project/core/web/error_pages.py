@@ -20,14 +20,14 @@ SWAPPED = {409, 412, 422}  # what base.html lets htmx swap in; of any other refu
 WORDS = {
     400: ("That did not work", "The request could not be understood."),
     401: ("Who are you?", "Log in to continue."),
-    403: ("Not allowed", "This is for somebody else."),
-    404: ("There is nothing here", "The address may be mistyped, or what was here has been removed."),
+    403: ("This is not open to you", "You are not allowed to see or do this."),
+    404: ("Page not found", "The address may be mistyped, or what was here has been removed."),
     405: ("Not this way", "This address does not answer to that kind of request."),
     409: ("That clashes", "This clashes with something that already exists."),
-    412: ("Changed meanwhile", "Somebody else changed this. Look at it again, then repeat your change."),
+    412: ("Changed meanwhile", "Somebody else changed this while you were looking at it."),
     413: ("Too large", "This is more than can be sent at once."),
-    422: ("Not valid", "Some of the data is not valid."),
-    429: ("Slow down", "That was too often. Wait a moment, then try again."),
+    422: ("Not quite right", "Some of the data is not valid."),
+    429: ("Slow down a little", "That was too often. Wait a moment, then try again."),
     500: ("Something went wrong", "It is our fault, and it has been written down."),
     503: ("Back in a moment", "A part of the site is away. Try again in a moment."),
 }
@@ -92,6 +92,7 @@ async def error_page(request: Request, refusal: Refusal) -> Response:
         "status": refusal.status,
         "title": title,
         "message": advice if said in ("", refusal.title) else said,
+        "wait": refusal.headers.get("Retry-After", ""),
         "request_id": getattr(request.state, "request_id", ""),
     }
     return render(request, "core/error.html", context, status=refusal.status, headers=refusal.headers)

@@ -1,0 +1,5 @@
+"""What exists in development only: the assembly includes these routers when DEBUG is on."""
+
+from project.core.web.dev import ui
+
+routers = [ui.router]
