@@ -64,9 +64,10 @@ async def test_other_data_another_form_or_no_token_is_another_effect(
     await probe.post(NOTES, data=form)
     await probe.post(NOTES, data=form | {"body": "mended after going back"})
     await probe.post(NOTES, data=form | {"_once": await token(probe)})
+    await probe.post(f"{NOTES}/fragment", data=form)
     for _ in range(2):
         await probe.post(NOTES, data={"body": "hello"})
-    assert await count(probe_app) == 5
+    assert await count(probe_app) == 6
 
 
 async def test_a_refused_form_may_be_sent_again(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
@@ -100,6 +101,23 @@ async def test_neither_the_token_nor_a_session_is_stored(probe: httpx2.AsyncClie
         rows = list(await db.scalars(select(Effect)))
     assert len(rows) == 1
     assert form["_once"] not in str(rows[0].model_dump())
+
+
+async def test_a_form_without_an_effect_leaves_no_row(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    assert (await probe.post(f"{NOTES}/preview", data=form)).status_code == 200
+    assert await count(probe_app, Effect) == 0
+
+
+async def test_old_answers_are_swept_away_once_an_hour(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "first"})
+    async with probe_app.state.runtime.unit_of_work() as db:
+        await db.execute(update(Effect).values(created_at=now() - timedelta(hours=25)))
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "second"})
+    assert await count(probe_app, Effect) == 2
+    probe_app.state.effects_swept -= 3601
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "third"})
+    assert await count(probe_app, Effect) == 2
 
 
 async def test_old_answers_are_forgotten(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:

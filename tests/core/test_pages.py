@@ -49,6 +49,13 @@ async def test_a_message_survives_the_redirect_and_is_shown_once(client: httpx2.
     assert "Welcome!" not in (await client.get("/")).text
 
 
+async def test_two_messages_before_a_page_are_both_shown(probe: httpx2.AsyncClient) -> None:
+    await probe.post("/probe/notes", data={"body": "hello"})
+    await probe.post("/accounts/signup", data=SIGN_UP)
+    page = (await probe.get("/")).text
+    assert ("Noted." in page, "Welcome!" in page) == (True, True)
+
+
 async def test_a_forged_message_is_not_shown(client: httpx2.AsyncClient) -> None:
     client.cookies.set("flash", "eyJhbGciOiJub25lIn0.eyJtZXNzYWdlcyI6W1siZXJyb3IiLCJldmlsIl1dfQ.")
     answer = await client.get("/")

@@ -5,7 +5,10 @@ import asyncio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
 
+from project.core.web.forms.uploads import read_multipart
 from tests.core.probe import forms, models
 
 GOOD = {"title": "Tide", "email": "ann@example.com", "password": "long enough"}
@@ -125,6 +128,27 @@ async def test_a_file_over_its_cap_is_refused_beside_its_field(probe: httpx2.Asy
     assert answer.status_code == 422
     assert 'data-code="file_too_large"' in answer.text
     assert "Choose a file of at most 20 kB." in answer.text
+
+
+async def test_beyond_its_cap_a_file_is_not_even_stored() -> None:
+    request = httpx2.Request("POST", "http://x/", files={"picture": ("a.png", b"x" * 500_000, "image/png")})
+    posted = await read_multipart(as_asgi(request), {"picture": 1000}, max_files=1, max_fields=10)
+    file = posted["picture"]
+    assert isinstance(file, UploadFile)
+    assert (file.size, len(await file.read())) == (500_000, 0)
+
+
+def as_asgi(request: httpx2.Request) -> Request:
+    """The request as a server hands it on, in pieces of 64 kB."""
+    body = request.read()
+    pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)]
+
+    async def receive() -> dict[str, object]:
+        piece = pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    return Request({"type": "http", "headers": headers}, receive)
 
 
 async def test_a_file_of_another_type_or_none_is_refused(probe: httpx2.AsyncClient) -> None:

@@ -6,6 +6,7 @@ everything is rolled back, and the first answer is given once more.
 
 import inspect
 import json
+import math
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -77,7 +78,7 @@ async def _keep(request: Request, response: Any) -> None:
     if not db.info.get("wrote"):
         return
     await add_effect(db, key, answer)
-    if time.monotonic() - getattr(request.app.state, "effects_swept", 0.0) > SWEEP_SECONDS:
+    if time.monotonic() - getattr(request.app.state, "effects_swept", -math.inf) > SWEEP_SECONDS:
         request.app.state.effects_swept = time.monotonic()
         await forget_effects(db)
 

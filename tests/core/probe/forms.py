@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response, UploadFile
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
-from sqlmodel import col, select
+from sqlalchemy import select
+from sqlmodel import col, select as select_model
 from starlette.responses import JSONResponse
 
 from project.core import DB, Form, Submitted, get_or_404, on_invalid, redirect, render
@@ -105,6 +106,13 @@ async def note_fragment(request: Request, data: Submitted[NoteCreate], db: DB) -
     return render(request, "probe/any_form.html", {"form": Form(NoteCreate)}, block="form", flash="Noted <here>.")
 
 
+@pages.post("/notes/preview")
+async def preview(request: Request, data: Submitted[NoteCreate], db: DB) -> Response:
+    """Look at what is there, and write nothing."""
+    await db.scalars(select(Note.id))
+    return render(request, "probe/any_form.html", {"form": Form(NoteCreate, data)}, block="form")
+
+
 @pages.post("/plain")
 async def plain(db: DB) -> Response:
     """A POST that reads no form of ours."""
@@ -115,7 +123,7 @@ async def plain(db: DB) -> Response:
 @pages.get("/pages/{page_id}", name="probe:page")
 async def page_form(request: Request, page_id: UUID, db: DB) -> Response:
     """A form for a row that others change too."""
-    page = await get_or_404(db, select(Page).where(col(Page.id) == page_id))
+    page = await get_or_404(db, select_model(Page).where(col(Page.id) == page_id))
     return render(request, "probe/any_form.html", {"form": Form(PageUpdate, page)}, block="form")
 
 
@@ -123,7 +131,7 @@ async def page_form(request: Request, page_id: UUID, db: DB) -> Response:
 @on_invalid("probe/any_form.html")
 async def change_page(page_id: UUID, data: Submitted[PageUpdate], db: DB) -> Response:
     """Change it, unless somebody else has."""
-    page = await get_or_404(db, select(Page).where(col(Page.id) == page_id))
+    page = await get_or_404(db, select_model(Page).where(col(Page.id) == page_id))
     page.expect(data.version)
     page.body = data.body
     return redirect("probe:page", page_id=page_id, flash="Saved.")
