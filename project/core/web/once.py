@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from project.core.db.effects import add_effect, find_effect, forget_effects
 from project.core.errors import BadRequest
 from project.core.identity import Principal
+from project.core.web.flash import COOKIE as FLASH
 from project.core.web.forms.reading import CHECK
 from project.core.web.redirects import redirect
 
@@ -100,7 +101,8 @@ def _told(file: UploadFile) -> str:
 
 def _kept(request: Request, response: Response) -> dict[str, Any] | None:
     """The answer as it can be kept, or None: one that hands out a cookie is for the first asker only."""
-    if response.status_code >= 400 or "set-cookie" in response.headers:
+    cookies = [cookie for cookie in response.headers.getlist("set-cookie") if not cookie.startswith(f"{FLASH}=")]
+    if response.status_code >= 400 or cookies:
         return None
     if isinstance(response, redirect):
         message = response.message
