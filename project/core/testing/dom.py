@@ -103,7 +103,7 @@ def name(control: Node) -> str:
     spoken = attribute(control, "aria-label") or " ".join(map(said, labels))
     if control.tag == "input" and kind(control) in PRESSED:
         return spoken or attribute(control, "value") or kind(control).capitalize()
-    return spoken or said(control)
+    return spoken or (said(control) if control.tag in ("a", "button") else "")
 
 
 def disabled(control: Node) -> bool:

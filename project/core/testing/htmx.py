@@ -13,7 +13,7 @@ import httpx2
 from selectolax.lexbor import LexborNode as Node
 
 from project.core.testing import dom, swapping
-from project.core.testing.dom import Entries, attribute, kind, owner
+from project.core.testing.dom import Entries, File, attribute, kind, owner
 from project.core.testing.pages import Page, PageError
 
 VERBS = ("get", "post", "put", "patch", "delete")
@@ -127,7 +127,7 @@ class HtmxPage(Page):
             both = "&".join(filter(None, [url.query.decode(), dom.query(entries)]))
             url = url.copy_with(query=both.encode() or None)
         else:
-            body = dom.encoded(entries, multipart)
+            body = dom.encoded([each for each in entries if each[1] != File()], multipart)
         fetched = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "*/*"}
         answer = await self.ask(verb.upper(), url, fetched | headers, body)
         await self._answered(node, target, answer, boosted=boosted)

@@ -16,11 +16,14 @@ NEAR = timedelta(days=1)
 Rows = Counter[str]
 
 
-async def rows_of(database: Database, tables: MetaData) -> Rows:
-    """Every row of every table, as text: made-up ids, tokens, hashes and the time of the run are left open.
+async def rows_of(database: Database, tables: MetaData, known: set[object]) -> Rows:
+    """Every row of every table, as text in which made-up ids, tokens, hashes and times by the clock are left open.
 
-    A reference is written as what the row it leads to says. `tables` is filled on first use.
+    Those that `known` does not hold yet are told from older ones, except the first time, when all are put into
+    it. A reference is written as what the row it leads to says. `tables` is filled on first use.
     """
+    first = not known
+    known.add(None)
     async with database.sessions[False]() as session:
         connection = await session.connection()
         if not tables.tables:
@@ -33,7 +36,7 @@ async def rows_of(database: Database, tables: MetaData) -> Rows:
         words = [
             f"{each.name}={said(each, row[each], follow=follow)}"
             for each in table.columns
-            if not made_up(each, row[each])
+            if not _made_up(each, row[each])
         ]
         return f"{table.name}({', '.join(words)})"
 
@@ -41,19 +44,23 @@ async def rows_of(database: Database, tables: MetaData) -> Rows:
         for key in column.foreign_keys if value is not None else ():
             target = keys.get((key.column, value))
             return text(key.column.table, target, follow=False) if target and follow else "→"
-        return _open(value)
+        if not _by_chance(value):
+            return repr(value)
+        if first:
+            known.add(value)
+        return "…" if value in known else "new…"
 
     return Counter(text(table, row) for table, rows in found.items() for row in rows)
 
 
-def made_up(column: Column[Any], value: Any) -> bool:
+def _made_up(column: Column[Any], value: Any) -> bool:
     """Whether this is a key that the program or the database makes up."""
-    return column.primary_key and not column.foreign_keys and (isinstance(value, int) or _open(value) == "…")
+    return column.primary_key and not column.foreign_keys and (isinstance(value, int) or _by_chance(value))
 
 
-def _open(value: Any) -> str:
+def _by_chance(value: Any) -> bool:
+    """Whether another run would have another value here: an id, a token, a hash, a time by the clock."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        by_clock = value.microsecond or abs(aware - datetime.now(UTC)) < NEAR
-        return "now" if by_clock else aware.isoformat()
-    return "…" if isinstance(value, UUID) or (isinstance(value, str) and OPAQUE.fullmatch(value)) else repr(value)
+        return bool(value.microsecond) or abs(aware - datetime.now(UTC)) < NEAR
+    return isinstance(value, UUID) or (isinstance(value, str) and OPAQUE.fullmatch(value) is not None)

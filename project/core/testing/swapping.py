@@ -21,10 +21,12 @@ def parse_part(text: str) -> tuple[Node, str]:
         assert document.body
         return document.body, (title.inner_html or "") if title else ""
     part = dom.parse(f"<template>{bare}</template>").css("template")[0].template_fragments()[0]
-    titles = [each for each in dom.children(part) if each.tag == "title"]
-    for each in titles:
-        each.remove()
-    return part, "".join(each.inner_html or "" for each in titles[:1])
+    title = ""
+    for each in dom.children(part):
+        if each.tag == "title":
+            title = each.inner_html or ""
+            each.remove()
+    return part, title
 
 
 def put(how: str, target: Node, nodes: list[Node]) -> None:
