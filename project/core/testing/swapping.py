@@ -17,9 +17,9 @@ def parse_part(text: str) -> tuple[Node, str]:
     bare = HEAD.sub("", text, count=1)
     if WHOLE.match(bare):
         document = dom.parse(text)
-        title = document.css_first("title")
+        titles = document.css("title")
         assert document.body
-        return document.body, (title.inner_html or "") if title else ""
+        return document.body, "".join(each.inner_html or "" for each in titles[:1])
     part = dom.parse(f"<template>{bare}</template>").css("template")[0].template_fragments()[0]
     title = ""
     for each in dom.children(part):
