@@ -19,7 +19,8 @@ from sqlalchemy import MetaData
 from project.core.testing import dom
 from project.core.testing.databases import rolled_back
 from project.core.testing.dom import File, attribute, kind, name
-from project.core.testing.htmx import VERBS, HtmxPage
+from project.core.testing.htmx import HtmxPage
+from project.core.testing.hx import VERBS
 from project.core.testing.pages import Page, PageError
 from project.core.testing.rows import Rows, rows_of
 from project.core.web.limits import Limiter

@@ -12,18 +12,13 @@ from typing import Any, Self
 import httpx2
 from selectolax.lexbor import LexborNode as Node
 
-from project.core.testing import dom, swapping
+from project.core.testing import dom, hx
 from project.core.testing.dom import Entries, File, attribute, kind, owner
+from project.core.testing.hx import VERBS, inherited
 from project.core.testing.pages import Page, PageError
 
-VERBS = ("get", "post", "put", "patch", "delete")
-KNOWN = """
-    hx-get hx-post hx-put hx-patch hx-delete hx-target hx-swap hx-swap-oob hx-select hx-include hx-vals hx-headers
-    hx-boost hx-push-url hx-replace-url hx-trigger hx-disinherit hx-encoding hx-confirm hx-indicator hx-disabled-elt
-    hx-sync hx-validate
-"""
-MODIFIERS = re.compile(r"(swap|settle|show|scroll|focus-scroll|transition|ignoreTitle):\S+")
 RELATIVE = {"next", "previous", "global", "document", "window", "root", "host", "inherit"}
+FETCHED = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "*/*", "HX-Request": "true"}
 OF_HTMX = [  # its defaults for `responseHandling`
     {"code": "204", "swap": False},
     {"code": "[23]..", "swap": True},
@@ -67,7 +62,7 @@ class HtmxPage(Page):
         href = attribute(link, "href")
         if await self._fire("click", link):
             return
-        if _boosted(link) and not href.startswith("#") and attribute(link, "target") in ("", "_self"):
+        if hx.boosted(link) and not href.startswith("#") and attribute(link, "target") in ("", "_self"):
             await self._request(link, "get", href, boosted=True)
         else:
             await super().follow(link)
@@ -77,7 +72,7 @@ class HtmxPage(Page):
         if await self._fire("submit", form, button):
             return
         method, action = (self.wanted(form, button, each) for each in ("method", "action"))
-        if not _boosted(form) or method == "dialog":
+        if not hx.boosted(form) or method == "dialog":
             await super().send(form, button)
         elif (method or "get").lower() == "get":
             await self._request(form, "get", str(self.join(action).copy_with(query=None)), button, boosted=True)
@@ -85,20 +80,20 @@ class HtmxPage(Page):
             await self._request(form, "post", action, button, boosted=True)
 
     async def _fire(self, event: str, node: Node, button: Node | None = None, *, bubbles: bool = True) -> bool:
-        """Make the requests that wait for this event here; false when there is none."""
+        """Make the requests that wait for this event here; true when one is the node's own."""
         path = [node, *dom.ancestors(node)] if bubbles else [node]
-        everywhere = [each for each in self._document.css("[hx-trigger]") if ("body", event) in _triggers(each)]
-        waiting = [each for each in path if ("", event) in _triggers(each)] + everywhere
+        everywhere = [each for each in self._document.css("[hx-trigger]") if ("body", event) in hx.triggers(each)]
+        waiting = [each for each in path if ("", event) in hx.triggers(each)] + everywhere
         for each in waiting:
             for verb in VERBS:
                 if f"hx-{verb}" in each.attributes:
                     action = attribute(button, "formaction") if button else ""
                     method = (attribute(button, "formmethod") if button else "").lower()
                     await self._request(each, method or verb, action or attribute(each, f"hx-{verb}"), button)
-        return bool(waiting)
+        return node in waiting
 
     async def _load(self) -> None:
-        fresh = [each for each in self._document.css("[hx-trigger]") if ("", "load") in _triggers(each)]
+        fresh = [each for each in self._document.css("[hx-trigger]") if ("", "load") in hx.triggers(each)]
         for each in fresh:
             if each not in self._loaded:
                 self._loaded.add(each)
@@ -107,30 +102,30 @@ class HtmxPage(Page):
     async def _request(
         self, node: Node, verb: str, path: str, button: Node | None = None, *, boosted: bool = False
     ) -> None:
-        for each in [node, *dom.ancestors(node)]:
-            if unknown := {key for key in each.attributes if key.startswith(("hx-", "data-hx-"))} - {*KNOWN.split()}:
-                raise PageError(f"{self.url} uses {', '.join(sorted(unknown))}, which this driver does not know.")
+        hx.refuse_unknown(node)
         target = self._target(node, boosted=boosted)
         headers = {
-            "HX-Request": "true",
             "HX-Trigger": attribute(node, "id"),
             "HX-Trigger-Name": attribute(node, "name"),
             "HX-Target": attribute(target, "id"),
-            "HX-Current-URL": str(self._address),
             "HX-Boosted": "true" if boosted else "",
         }
-        headers = {key: text for key, text in headers.items() if text} | _json(node, "hx-headers")
-        entries = self._entries(node, verb, button)
-        multipart = "multipart/form-data" in (inherited(node, "hx-encoding"), attribute(node, "enctype"))
+        own = {key: str(value) for key, value in hx.values(node, "hx-headers").items()}
+        entries = [each for each in self._entries(node, verb, button) if each[1] != File()]
         url, body = self.join(path), None
         if verb in ("get", "delete"):
             both = "&".join(filter(None, [url.query.decode(), dom.query(entries)]))
             url = url.copy_with(query=both.encode() or None)
         else:
-            body = dom.encoded([each for each in entries if each[1] != File()], multipart)
-        fetched = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "*/*"}
-        answer = await self.ask(verb.upper(), url, fetched | headers, body)
+            multipart = "multipart/form-data" in (inherited(node, "hx-encoding"), attribute(node, "enctype"))
+            body = dom.encoded(entries, multipart)
+        answer = await self._fetch(verb, url, {key: text for key, text in headers.items() if text} | own, body)
         await self._answered(node, target, answer, boosted=boosted)
+
+    async def _fetch(
+        self, verb: str, url: httpx2.URL, headers: dict[str, str], body: tuple[bytes, str] | None = None
+    ) -> httpx2.Response:
+        return await self.ask(verb.upper(), url, FETCHED | {"HX-Current-URL": str(self._address)} | headers, body)
 
     def _target(self, node: Node, *, boosted: bool = False) -> Node:
         if css := inherited(node, "hx-target"):
@@ -150,10 +145,11 @@ class HtmxPage(Page):
             if each.tag != "button" and kind(each) not in dom.PRESSED:
                 more += dom.sent(each, self.files)
         vals: Entries = [
-            (key, value if isinstance(value, str) else json.dumps(value))
-            for key, value in _json(node, "hx-vals").items()
+            (key, each if isinstance(each, str) else json.dumps(each))
+            for key, value in hx.values(node, "hx-vals").items()
+            for each in (value if isinstance(value, list) else [value])
         ]
-        return _override(_override(more, sure), vals)
+        return hx.override(hx.override(more, sure), vals)
 
     async def _answered(
         self, node: Node, target: Node, answer: httpx2.Response, *, boosted: bool = False, **asked: str
@@ -197,9 +193,8 @@ class HtmxPage(Page):
             raise PageError(f"HX-Location brings {sorted(unknown)}, which this driver does not know.")
         body = self._one("body")
         target = self._one(asked.get("target", "body"))
-        answer = await self.ask(
-            "GET", self.join(asked["path"]), {"HX-Request": "true", "HX-Current-URL": str(self._address)}
-        )
+        named = {"HX-Target": attribute(target, "id")} if attribute(target, "id") else {}
+        answer = await self._fetch("GET", self.join(asked["path"]), named)
         await self._answered(body, target, answer, push=asked.get("push", "true"), swap=asked.get("swap", ""))
 
     def _handling(self, status: int) -> dict[str, Any]:
@@ -219,17 +214,18 @@ class HtmxPage(Page):
             text.inner_html = escape(message or attribute(template, "data-unknown"))
 
     def _swap(self, how: str, target: Node, text: str, select: str | None) -> None:
-        style, *modifiers = how.split()
-        if strange := [each for each in modifiers if not MODIFIERS.fullmatch(each)]:
-            raise PageError(f"hx-swap has {strange}, which this driver does not know.")
-        part, title = swapping.parse_part(text)
+        style, _, modifiers = how.partition(" ")
+        part, title = hx.parse_part(text)
         for holder in [part, *part.template_fragments()]:
-            for each in holder.css("[hx-swap-oob]"):
+            aside = holder.css("[hx-swap-oob]")
+            for each in aside:
                 self._swap_aside(each)
+            if aside and holder != part and holder.parent:
+                holder.parent.remove()
         shown = self._document.css_first("title")
         if title and shown and "ignoreTitle:true" not in modifiers:
             shown.inner_html = title
-        self._put(style, target, part.css(select) if select else dom.children(part))
+        hx.put(style, target, part.css(select) if select else dom.children(part), modifiers)
 
     def _swap_aside(self, node: Node) -> None:
         """Swap one element of an answer out of band."""
@@ -237,13 +233,8 @@ class HtmxPage(Page):
         del node.attrs["hx-swap-oob"]
         how = "outerHTML" if how == "true" else how
         for target in self._document.css(css or f"[id='{attribute(node, 'id')}']"):
-            self._put(how, target, dom.children(node) if how in swapping.INSIDE else [node])
+            hx.put(how, target, dom.children(node) if how in hx.INSIDE else [node])
         node.remove()
-
-    def _put(self, how: str, target: Node, nodes: list[Node]) -> None:
-        if how not in swapping.STYLES:
-            raise PageError(f"hx-swap is {how!r}, which this driver does not know.")
-        swapping.put(how, target, nodes)
 
     def _one(self, css: str, node: Node | None = None) -> Node:
         found = self._all(css, node)
@@ -271,54 +262,3 @@ class HtmxPage(Page):
         if inherited(node, key) == "this":
             return [each for each in [node, *dom.ancestors(node)] if key in each.attributes][:1]
         return self._all(inherited(node, key) or "", node)
-
-
-def inherited(node: Node, attribute_name: str) -> str | None:
-    """An attribute of the element or its nearest ancestor that has one, as htmx inherits."""
-    for each in [node, *dom.ancestors(node)]:
-        barred = attribute(each, "hx-disinherit").split()
-        if each != node and ("*" in barred or attribute_name in barred):
-            return None
-        if found := attribute(each, attribute_name):
-            return None if found == "unset" else found
-    return None
-
-
-def _boosted(node: Node) -> bool:
-    return inherited(node, "hx-boost") == "true" and not any(f"hx-{verb}" in node.attributes for verb in VERBS)
-
-
-def _triggers(node: Node) -> set[tuple[str, str]]:
-    """(where, event) an element with a request of its own listens for; `where` is empty for itself, or body."""
-    if not any(f"hx-{verb}" in node.attributes for verb in VERBS):
-        return set()
-    specs = attribute(node, "hx-trigger")
-    if not specs:
-        field = node.tag in ("input", "select", "textarea") and kind(node) not in ("button", "submit")
-        return {("", "submit" if node.tag == "form" else "change" if field else "click")}
-    found = set()
-    for spec in specs.split(","):
-        event, *modifiers = spec.split()
-        origin = next((each[5:] for each in modifiers if each.startswith("from:")), "")
-        if "[" in event or origin not in ("", "body", "document", "window"):
-            raise PageError(f"hx-trigger is {specs!r}, which this driver does not know.")
-        found.add(("body" if origin else "", event))
-    return found
-
-
-def _json(node: Node, key: str) -> dict[str, Any]:
-    """hx-vals or hx-headers: the nearest ancestor's values count first."""
-    found: dict[str, Any] = {}
-    for each in [node, *dom.ancestors(node)]:
-        text = attribute(each, key).strip()
-        if text == "unset":
-            break
-        if text.startswith(("js:", "javascript:")):
-            raise PageError(f"{key} is {text!r}: the site's policy forbids to run that.")
-        found = json.loads(text if text.startswith("{") else f"{{{text}}}") | found
-    return found
-
-
-def _override(entries: Entries, stronger: Entries) -> Entries:
-    keys = {key for key, _ in stronger}
-    return [each for each in entries if each[0] not in keys] + stronger
