@@ -1,11 +1,13 @@
 """Who sits at which screen, and what must never happen on a page they see."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Response
 
 
@@ -32,7 +34,8 @@ EVERY = [*SCRIPTED, PLAIN]
 
 @dataclass
 class Visitor:
-    """A page, and the trouble seen on it; `provokes` holds the statuses that a test asks for on purpose."""
+    """A page, and the trouble seen on it; `provokes` holds the statuses that a test asks for
+    on purpose, 0 for no answer at all."""
 
     page: Page
     look: Look
@@ -63,11 +66,17 @@ class Visitor:
             self.trouble.append(f"{response.status}: {urlsplit(response.url).path}")
 
     def _on_failure(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # what the browser stops by itself when it leaves a page
+        # Aborted is what the browser stops by itself when it leaves a page.
+        if request.failure != "net::ERR_ABORTED" and 0 not in self.provokes:
             self.trouble.append(f"failed: {request.url} {request.failure}")
 
     def _on_console(self, line: ConsoleMessage) -> None:
-        if line.type in ("error", "warning") and not line.text.startswith("Failed to load resource"):  # seen above
+        seen_above = [
+            "Failed to load resource",
+            "Response Status Error Code",
+            *(["htmx:"] if 0 in self.provokes else []),
+        ]
+        if line.type in ("error", "warning") and not line.text.startswith(tuple(seen_above)):
             self.trouble.append(f"{line.type}: {line.text}")
 
 
@@ -93,4 +102,14 @@ async def visiting(browser: Browser, site: str, look: Look, **options: Any) -> A
         yield visitor
     finally:
         await context.close()
-    assert visitor.trouble == []
+    assert not visitor.trouble, "\n".join(visitor.trouble)
+
+
+def of_look(looks: list[Look]) -> pytest.MarkDecorator:
+    """Run the test once for each of these screens."""
+    return pytest.mark.parametrize("look", looks, ids=[look.name for look in looks])
+
+
+def field(page: Page, label: str) -> Locator:
+    """The field whose label begins so."""
+    return page.get_by_label(re.compile(f"^{label}")).and_(page.locator("input, select, textarea"))

@@ -1,0 +1,74 @@
+"""Back and Forward: always a whole page, the right one, and never that of somebody who has left."""
+
+from playwright.async_api import Page, expect
+
+from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, PLAIN, Look, Visit, field, of_look
+
+LOOKS = [PHONE_DARK, DESKTOP_LIGHT, PLAIN]
+
+
+async def expect_whole(page: Page, path: str, heading: str) -> None:
+    """The page of that address with its frame, once."""
+    await expect(page).to_have_url(path)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    for role in ("banner", "main", "contentinfo"):
+        await expect(page.get_by_role(role)).to_have_count(1)  # type: ignore[arg-type]
+    assert await page.title()
+
+
+@of_look(LOOKS)
+async def test_back_and_forward_around_a_refused_form_show_whole_pages(visit: Visit, look: Look) -> None:
+    visitor = await visit(look)
+    page = visitor.page
+    visitor.provokes = {422}
+    await page.goto("/")
+    home = await page.get_by_role("heading", level=1).inner_text()
+    await visitor.press(page.get_by_role("link", name="Log in").first)
+    await field(page, "E-mail").fill("nobody@example.com")
+    await field(page, "Password").fill("not the password")
+    await visitor.press(page.get_by_role("button", name="Log in"))
+    await expect(page.get_by_text("E-mail or password is not right.").first).to_be_visible()
+    await visitor.press(page.get_by_role("link", name="Create an account"))
+    await expect_whole(page, "/accounts/signup", "Create your account")
+    await page.go_back()
+    await expect_whole(page, "/accounts/login", "Log in")
+    await page.go_back()
+    await expect_whole(page, "/accounts/login" if look is PLAIN else "/", "Log in" if look is PLAIN else home)
+    await page.go_forward()
+    await expect_whole(page, "/accounts/login", "Log in")
+
+
+@of_look(LOOKS)
+async def test_back_and_forward_around_a_saved_form_show_whole_pages(visit: Visit, look: Look) -> None:
+    visitor = await visit(look, who="member")
+    page = visitor.page
+    await page.goto("/")
+    home = await page.get_by_role("heading", level=1).inner_text()
+    await visitor.press(page.get_by_role("link", name="Your profile"))
+    await expect_whole(page, "/accounts/profile", "Your profile")
+    await field(page, "Name").fill("Ann")
+    await visitor.press(page.get_by_role("button", name="Save"))
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    while page.url != f"{visitor.site}/":
+        await page.go_back()
+    await expect_whole(page, "/", home)
+    await page.go_forward()
+    await expect_whole(page, "/accounts/profile", "Your profile")
+
+
+@of_look(LOOKS)
+async def test_back_after_logging_out_shows_nothing_of_who_was_there(visit: Visit, look: Look) -> None:
+    visitor = await visit(look, who="member")
+    page = visitor.page
+    await page.goto("/accounts/login")
+    await page.goto("/accounts/profile")
+    await expect(page.get_by_role("main").get_by_text(visitor.email)).to_be_visible()
+    await visitor.press(page.get_by_role("link", name="Change password"))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Change password")
+    await visitor.press(page.get_by_role("button", name="Log out").first)
+    await expect(page.get_by_text("You are logged out.")).to_be_visible()
+    for _ in range(2):
+        await page.go_back()
+        await expect(page.get_by_role("banner")).to_have_count(1)
+        assert visitor.email not in await page.content()
+        await expect(page.get_by_role("link", name="Log in").first).to_be_visible()
