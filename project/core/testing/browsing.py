@@ -5,7 +5,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -49,12 +49,12 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def browsing() -> AsyncIterator["Browser"]:
-    """One headless Chromium: this machine's own, never a downloaded one."""
+async def browsing(**options: Any) -> AsyncIterator["Browser"]:
+    """One headless Chromium: this machine's own, never a downloaded one; `options` are those of Playwright's launch."""
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, **options)
         yield browser
         await browser.close()
 
