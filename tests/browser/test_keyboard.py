@@ -5,7 +5,7 @@ from uuid import uuid4
 from playwright.async_api import Locator, Page, expect
 
 from apps.accounts.testing import PASSWORD
-from tests.browser.visitors import DESKTOP_DARK, DESKTOP_LIGHT, PHONE_LIGHT, Look, Visit, field, of_look
+from tests.browser.visitors import DESKTOP_DARK, DESKTOP_LIGHT, PHONE_LIGHT, Look, Visit, labelled, of_look
 
 KEYBOARDS = [DESKTOP_DARK, DESKTOP_LIGHT, PHONE_LIGHT]
 # Every control that can be seen and used, in the document's order; then which of them has the focus, and its ring.
@@ -58,7 +58,7 @@ async def test_the_skip_link_comes_first_shows_itself_and_leads_to_the_content(v
     await expect(skip).to_be_in_viewport(ratio=1)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("main")).to_be_focused()
-    await tab_to(page, field(page, "E-mail"), most=1)
+    await tab_to(page, labelled(page, "E-mail"), most=1)
 
 
 @of_look(KEYBOARDS)
@@ -71,9 +71,9 @@ async def test_somebody_signs_up_without_a_mouse(visit: Visit, look: Look) -> No
     await tab_to(page, page.get_by_role("link", name="Sign up").first)
     await page.keyboard.press("Enter")
     await expect(page).to_have_url("/accounts/signup")
-    await tab_to(page, field(page, "E-mail"))
+    await tab_to(page, labelled(page, "E-mail"))
     await page.keyboard.type(email)
-    await tab_to(page, field(page, "Password"), most=1)
+    await tab_to(page, labelled(page, "Password"), most=1)
     await page.keyboard.type(email)
     await page.keyboard.press("Enter")
 
@@ -81,11 +81,11 @@ async def test_somebody_signs_up_without_a_mouse(visit: Visit, look: Look) -> No
     await expect(summary).to_be_focused()
     await tab_to(page, summary.get_by_role("link").first, most=1)
     await page.keyboard.press("Enter")
-    await expect(field(page, "Password")).to_be_focused()
+    await expect(labelled(page, "Password")).to_be_focused()
     await page.keyboard.type(PASSWORD)
     await tab_to(page, page.get_by_role("button", name="Show Password"), most=1)
     await page.keyboard.press("Space")
-    await expect(field(page, "Password")).to_have_attribute("type", "text")
+    await expect(labelled(page, "Password")).to_have_attribute("type", "text")
     await tab_to(page, page.get_by_role("button", name="Sign up"))
     await page.keyboard.press("Space")
     await expect(page.get_by_text("Welcome!")).to_be_visible()
@@ -108,7 +108,7 @@ async def test_without_javascript_the_refused_form_has_the_focus_too(visit: Visi
     page = visitor.page
     visitor.provokes = {422}
     await page.goto("/accounts/login")
-    await field(page, "E-mail").fill("nobody@example.com")
-    await field(page, "Password").fill("not the password")
+    await labelled(page, "E-mail").fill("nobody@example.com")
+    await labelled(page, "Password").fill("not the password")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_be_focused()

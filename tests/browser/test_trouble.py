@@ -11,7 +11,7 @@ from project.core.testing import browsing
 from project.core.testing.plugin import MakeSettings
 from tests.browser.conftest import INSTALLED
 from tests.browser.lab.app import GATE, GRANTED
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, SCRIPTED, Look, Visit, field, of_look, visiting
+from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, SCRIPTED, Look, Visit, labelled, of_look, visiting
 
 
 @of_look(SCRIPTED)
@@ -26,11 +26,11 @@ async def test_a_refusal_that_is_no_form_is_told_in_its_own_words(visit: Visit, 
         ("too often", "Ten a minute are enough."),
         ("broken", "Something went wrong"),
     ]:
-        await field(page, "Answer").select_option(answer)
-        await field(page, "Note").fill(f"my words, {answer}")
+        await labelled(page, "Answer").select_option(answer)
+        await labelled(page, "Note").fill(f"my words, {answer}")
         await visitor.press(page.get_by_role("button", name="Send"))
         await expect(told.get_by_text(words)).to_be_in_viewport()
-        await expect(field(page, "Note")).to_have_value(f"my words, {answer}")
+        await expect(labelled(page, "Note")).to_have_value(f"my words, {answer}")
         await expect(page.get_by_role("button", name="Send")).to_be_enabled()
     await visitor.press(told.get_by_role("button", name="Dismiss"))
     await expect(told).to_have_count(0)
@@ -46,12 +46,12 @@ async def test_a_server_that_is_gone_is_told_and_what_was_typed_stays(
         async with visiting(browser, url, look) as visitor:
             page = visitor.page
             await page.goto("/lab/wish")
-            await field(page, "Note").fill("my words")
+            await labelled(page, "Note").fill("my words")
             await server.aclose()
             visitor.provokes = {0}
             await visitor.press(page.get_by_role("button", name="Send"))
             await expect(page.get_by_role("alert").get_by_text("could not be reached")).to_be_in_viewport()
-            await expect(field(page, "Note")).to_have_value("my words")
+            await expect(labelled(page, "Note")).to_have_value("my words")
             await expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
@@ -61,13 +61,13 @@ async def test_a_double_click_and_a_second_enter_send_once(visit: Visit, look: L
     page = visitor.page
     for twice in ("click", "Enter"):
         await page.goto("/lab/wish")
-        await field(page, "Note").fill(twice)
+        await labelled(page, "Note").fill(twice)
         GATE.clear()
         if twice == "click":
             await page.get_by_role("button", name="Send").dblclick()
         else:
-            await field(page, "Note").press("Enter")
-            await field(page, "Note").press("Enter")
+            await labelled(page, "Note").press("Enter")
+            await labelled(page, "Note").press("Enter")
         GATE.set()
         await expect(page.get_by_text("Granted.")).to_be_visible()
     assert GRANTED == ["click", "Enter"]

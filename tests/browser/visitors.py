@@ -110,6 +110,6 @@ def of_look(looks: list[Look]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("look", looks, ids=[look.name for look in looks])
 
 
-def field(page: Page, label: str) -> Locator:
+def labelled(page: Page, label: str) -> Locator:
     """The field whose label begins so."""
     return page.get_by_label(re.compile(f"^{label}")).and_(page.locator("input, select, textarea"))

@@ -92,14 +92,18 @@ async def _walk_all(settings: Settings, paths: Sequence[str], camera: Camera) ->
     async with browsing.serving(app) as url, browsing.browsing() as browser, asyncio.TaskGroup() as group:
         for who, door in doors.items():
             page = await browser.new_page(base_url=url)
-            extra = [] if paths or door else browsing.REFUSAL_PATHS
+            refusals = [] if paths or door else browsing.REFUSAL_PATHS
             if door:
-                await page.goto(door)
-                await page.locator("input[type=email]").fill(f"{who}@example.com")
-                await page.locator("input[type=password]").fill(password)
-                await page.keyboard.press("Enter")
-                await page.wait_for_url(lambda here, door=door: not here.endswith(door))
-            group.create_task(_walk(page, who, [*(paths or browsing.page_paths(app)), *extra], camera))
+                await _come_in(page, door, f"{who}@example.com", password)
+            group.create_task(_walk(page, who, [*(paths or browsing.page_paths(app)), *refusals], camera))
+
+
+async def _come_in(page: "Page", door: str, email: str, password: str) -> None:
+    await page.goto(door)
+    await page.locator("input[type=email]").fill(email)
+    await page.locator("input[type=password]").fill(password)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(lambda url: not url.endswith(door))
 
 
 def _doors(app: FastAPI, password: str) -> dict[str, str]:
