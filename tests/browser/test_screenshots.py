@@ -15,7 +15,7 @@ def test_a_page_and_its_refused_form_are_taken_in_both_themes(
     out = tmp_path / "pictures"
     answer = manage("screenshots", "/accounts/profile", "--width", "360", "--out", str(out))
     assert answer.exit_code == 0, answer.output
-    shown = [f"{who}{form}" for who in ("member", "staff") for form in ("", "-refused") for theme in THEMES]
+    shown = [f"{who}{form}" for who in ("member", "staff") for form in ("", "-refused")]
     names = {f"accounts-profile--{name}--360-{theme}.png" for name in shown for theme in THEMES}
     assert {path.name for path in out.iterdir()} == names | {"index.html"}
     assert all(f'src="{name}"' in (out / "index.html").read_text() for name in names)
