@@ -90,7 +90,7 @@ async def sign_in(visitor: Visitor, site: FastAPI, **values: Any) -> None:
     """Give the visitor an account and its session, without the cost of hashing."""
     visitor.email = f"{uuid4().hex[:12]}@example.com"
     user = await add_user(site, visitor.email, **values)
-    async with httpx2.AsyncClient(base_url=visitor.site) as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=site), base_url=visitor.site) as client:
         await sign_in_as(client, site, user)
         cookies = [{"name": name, "value": value, "url": visitor.site} for name, value in client.cookies.items()]
     await visitor.page.context.add_cookies(cookies)  # type: ignore[arg-type]

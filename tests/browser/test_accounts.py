@@ -5,7 +5,7 @@ from uuid import uuid4
 from playwright.async_api import expect
 
 from apps.accounts.testing import PASSWORD
-from tests.browser.visitors import EVERY, SCRIPTED, Look, Visit, labelled, of_look
+from tests.browser.visitors import EVERY, PLAIN, SCRIPTED, Look, Visit, labelled, of_look
 
 
 @of_look(EVERY)
@@ -82,7 +82,7 @@ async def test_a_password_can_be_looked_at_and_leaves_hidden(visit: Visit, look:
 
 
 async def test_without_javascript_no_button_is_shown_that_needs_it(visit: Visit) -> None:
-    page = (await visit(EVERY[-1])).page
+    page = (await visit(PLAIN)).page
     await page.goto("/accounts/login")
     await expect(page.get_by_role("button", name="Show Password")).to_have_count(0)
     await expect(page.get_by_role("button", name="theme")).to_have_count(0)

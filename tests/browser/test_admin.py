@@ -2,10 +2,10 @@
 
 from playwright.async_api import expect
 
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, Look, Visit, labelled, of_look
+from tests.browser.visitors import SCRIPTED, Look, Visit, labelled, of_look
 
 
-@of_look([PHONE_DARK, DESKTOP_LIGHT])
+@of_look(SCRIPTED)
 async def test_staff_finds_a_person_edits_the_name_and_looks_at_a_session(visit: Visit, look: Look) -> None:
     somebody = await visit(who="member")
     visitor = await visit(look, who="staff")

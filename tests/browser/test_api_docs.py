@@ -3,15 +3,16 @@
 from playwright.async_api import expect
 
 from apps.accounts.testing import PASSWORD
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, Look, Visit, of_look
+from tests.browser.visitors import PLAIN, SCRIPTED, Look, Visit, of_look
 
 
-@of_look([PHONE_DARK, DESKTOP_LIGHT])
+@of_look(SCRIPTED)
 async def test_the_authorize_button_and_a_call_work_offline(visit: Visit, look: Look) -> None:
     visitor = await visit(look, who="member")
     page = visitor.page
     await page.context.clear_cookies()
-    await page.goto("/docs")
+    await page.goto("/")
+    await visitor.press(page.get_by_role("link", name="Read the API docs"))
     await page.locator(".btn.authorize").click()
     await page.locator("#oauth_username").fill(visitor.email)
     await page.locator("#oauth_password").fill(PASSWORD)
@@ -26,7 +27,7 @@ async def test_the_authorize_button_and_a_call_work_offline(visit: Visit, look: 
 
 
 async def test_without_javascript_they_say_where_the_description_is(visit: Visit) -> None:
-    visitor = await visit(Look("plain", javascript=False))
+    visitor = await visit(PLAIN)
     await visitor.page.goto("/api/docs")
     await visitor.press(visitor.page.get_by_role("link", name="/api/openapi.json"))
     await expect(visitor.page.locator("body")).to_contain_text('"openapi"')

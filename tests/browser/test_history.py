@@ -5,9 +5,7 @@ from playwright.async_api import Page, expect
 
 from project.core.testing import browsing
 from tests.browser.conftest import sign_in
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, PLAIN, Look, Visit, labelled, of_look, visiting
-
-LOOKS = [PHONE_DARK, DESKTOP_LIGHT, PLAIN]
+from tests.browser.visitors import DESKTOP_LIGHT, EVERY, PLAIN, Look, Visit, labelled, of_look, visiting
 
 
 async def expect_whole(page: Page, path: str, heading: str) -> None:
@@ -19,7 +17,7 @@ async def expect_whole(page: Page, path: str, heading: str) -> None:
     assert await page.title()
 
 
-@of_look(LOOKS)
+@of_look(EVERY)
 async def test_back_and_forward_around_a_refused_form_show_whole_pages(visit: Visit, look: Look) -> None:
     visitor = await visit(look)
     page = visitor.page
@@ -41,7 +39,7 @@ async def test_back_and_forward_around_a_refused_form_show_whole_pages(visit: Vi
     await expect_whole(page, "/accounts/login", "Log in")
 
 
-@of_look(LOOKS)
+@of_look(EVERY)
 async def test_back_and_forward_around_a_saved_form_show_whole_pages(visit: Visit, look: Look) -> None:
     visitor = await visit(look, who="member")
     page = visitor.page
@@ -59,7 +57,7 @@ async def test_back_and_forward_around_a_saved_form_show_whole_pages(visit: Visi
     await expect_whole(page, "/accounts/profile", "Your profile")
 
 
-@of_look(LOOKS)
+@of_look(EVERY)
 async def test_back_after_logging_out_shows_nothing_of_who_was_there(visit: Visit, look: Look) -> None:
     visitor = await visit(look, who="member")
     page = visitor.page
@@ -70,6 +68,8 @@ async def test_back_after_logging_out_shows_nothing_of_who_was_there(visit: Visi
     await expect(page.get_by_role("heading", level=1)).to_have_text("Change password")
     await visitor.press(page.get_by_role("button", name="Log out").first)
     await expect(page.get_by_text("You are logged out.")).to_be_visible()
+    if look.javascript:
+        assert visitor.email not in await page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
     for _ in range(2):
         await page.go_back()
         await expect(page.get_by_role("banner")).to_have_count(1)

@@ -5,9 +5,8 @@ from uuid import uuid4
 from playwright.async_api import Locator, Page, expect
 
 from apps.accounts.testing import PASSWORD
-from tests.browser.visitors import DESKTOP_DARK, DESKTOP_LIGHT, PHONE_LIGHT, Look, Visit, labelled, of_look
+from tests.browser.visitors import PLAIN, WITH_KEYBOARD, Look, Visit, labelled, of_look
 
-KEYBOARDS = [DESKTOP_DARK, DESKTOP_LIGHT, PHONE_LIGHT]
 # Every control that can be seen and used, in the document's order; then which of them has the focus, and its ring.
 LIST = """() => {
   window.controls = [...document.querySelectorAll(
@@ -32,7 +31,7 @@ async def tab_to(page: Page, wanted: Locator, most: int = 40) -> None:
     raise AssertionError(f"{wanted} is not reached by {most} times Tab")
 
 
-@of_look(KEYBOARDS)
+@of_look(WITH_KEYBOARD)
 async def test_tab_reaches_every_control_in_order_with_a_ring_that_is_seen(visit: Visit, look: Look) -> None:
     for who, paths in {"": ["/", "/accounts/signup"], "member": ["/accounts/profile", "/accounts/delete"]}.items():
         page = (await visit(look, who=who)).page
@@ -48,7 +47,7 @@ async def test_tab_reaches_every_control_in_order_with_a_ring_that_is_seen(visit
             assert walked == list(range(len(controls))), (path, [controls[number] for number in walked])
 
 
-@of_look(KEYBOARDS)
+@of_look(WITH_KEYBOARD)
 async def test_the_skip_link_comes_first_shows_itself_and_leads_to_the_content(visit: Visit, look: Look) -> None:
     page = (await visit(look)).page
     await page.goto("/accounts/login")
@@ -61,7 +60,7 @@ async def test_the_skip_link_comes_first_shows_itself_and_leads_to_the_content(v
     await tab_to(page, labelled(page, "E-mail"), most=1)
 
 
-@of_look(KEYBOARDS)
+@of_look(WITH_KEYBOARD)
 async def test_somebody_signs_up_without_a_mouse(visit: Visit, look: Look) -> None:
     visitor = await visit(look)
     page = visitor.page
@@ -104,7 +103,7 @@ async def test_somebody_signs_up_without_a_mouse(visit: Visit, look: Look) -> No
 
 
 async def test_without_javascript_the_refused_form_has_the_focus_too(visit: Visit) -> None:
-    visitor = await visit(Look("plain", javascript=False))
+    visitor = await visit(PLAIN)
     page = visitor.page
     visitor.provokes = {422}
     await page.goto("/accounts/login")

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Page, expect
 
 from tests.browser.lab.app import GATE
-from tests.browser.visitors import DESKTOP_LIGHT, EVERY, PHONE_DARK, SCRIPTED, Look, Visit, of_look
+from tests.browser.visitors import ALL_FOUR, PLAIN, SCRIPTED, Look, Visit, of_look
 
 
 async def is_dark(page: Page) -> bool:
@@ -14,7 +14,7 @@ async def is_dark(page: Page) -> bool:
     return sum(map(int, re.findall(r"\d+", colour)[:3])) < 384
 
 
-@of_look(SCRIPTED)
+@of_look(ALL_FOUR)
 async def test_a_chosen_theme_stays_on_every_page_and_after_a_reload(visit: Visit, look: Look) -> None:
     visitor = await visit(look, reduced_motion="reduce")
     page = visitor.page
@@ -36,14 +36,14 @@ async def test_a_chosen_theme_stays_on_every_page_and_after_a_reload(visit: Visi
     assert await is_dark(page) is dark
 
 
-@of_look(EVERY)
+@of_look([*ALL_FOUR, PLAIN])
 async def test_without_a_choice_the_system_decides(visit: Visit, look: Look) -> None:
     page = (await visit(look)).page
     await page.goto("/accounts/login")
     assert await is_dark(page) is (look.theme == "dark")
 
 
-@of_look([PHONE_DARK, DESKTOP_LIGHT])
+@of_look(SCRIPTED)
 async def test_nothing_moves_for_those_who_asked_for_that(visit: Visit, look: Look) -> None:
     moving = {}
     for wish in ("no-preference", "reduce"):

@@ -11,7 +11,7 @@ from project.core.testing import browsing
 from project.core.testing.plugin import MakeSettings
 from tests.browser.conftest import INSTALLED
 from tests.browser.lab.app import GATE, GRANTED
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, SCRIPTED, Look, Visit, labelled, of_look, visiting
+from tests.browser.visitors import SCRIPTED, Look, Visit, labelled, of_look, visiting
 
 
 @of_look(SCRIPTED)
@@ -36,7 +36,7 @@ async def test_a_refusal_that_is_no_form_is_told_in_its_own_words(visit: Visit, 
     await expect(told).to_have_count(0)
 
 
-@of_look([PHONE_DARK, DESKTOP_LIGHT])
+@of_look(SCRIPTED)
 async def test_a_server_that_is_gone_is_told_and_what_was_typed_stays(
     browser: Browser, make_settings: MakeSettings, look: Look
 ) -> None:
