@@ -31,6 +31,7 @@ RULES = {
     "autocomplete": "autocomplete",
     "placeholder": "placeholder",
     "rows": "rows",
+    "accept": "accept",
 }
 
 

@@ -1,10 +1,11 @@
 """The gallery at /_dev/ui: every macro, drawn by itself, with stateless endpoints for those that ask the server."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
+from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -102,9 +103,13 @@ class Sample(BaseModel):
     terms: bool = Field(default=False, title="I have read the terms", description="There are none.")
 
 
-class Bare(BaseModel):
-    """Two fields without rules."""
+PDF: JsonDict = {"widget": "file", "accept": "application/pdf"}
 
+
+class Bare(BaseModel):
+    """Fields that are drawn only."""
+
+    paper: str = Field(default="", title="Paper", description="A PDF of at most 2 MB.", json_schema_extra=PDF)
     nickname: str = Field(default="", title="Nickname", description="Only if you like.")
     news: bool = Field(default=True, title="Send me news")
 
@@ -134,7 +139,7 @@ async def beginning(request: Request) -> dict[str, Any]:
         "page": 1,
         "tab": "overview",
         "part": Slice(items=[], total=len(CITIES), limit=ROWS, offset=ROWS),
-        "now": now(),
+        "joined": [now() - timedelta(minutes=3**power) for power in (1, 5, 9)],
         "asked": "",
         "saved": "",
     }
