@@ -1,6 +1,19 @@
-// Custom actions run by POST: SQLAdmin's own links would ask by GET, which another site's page could do as well.
+// The theme chosen on the site; and custom actions by POST: SQLAdmin's own links would ask by GET, which another
+// site's page could do as well.
 (() => {
   "use strict";
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+
+  function showTheme() {
+    let theme = null;
+    try { theme = localStorage.getItem("theme"); } catch { /* the system's then */ }
+    const { dataset } = document.documentElement;
+    dataset.theme = dataset.bsTheme = theme || (systemDark.matches ? "dark" : "light");
+  }
+
+  showTheme();
+  systemDark.addEventListener("change", showTheme);
+  addEventListener("storage", showTheme);
 
   function actionOf(element) {
     const address = element.dataset.url || element.getAttribute("href") || "";

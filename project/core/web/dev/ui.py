@@ -1,11 +1,11 @@
 """The gallery at /_dev/ui: every macro, drawn by itself, with stateless endpoints for those that ask the server."""
 
-from datetime import date, datetime, time
-from math import ceil
+from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
+from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -82,8 +82,7 @@ CITIES = [
     "Zurich",
     "Zwolle",
 ]
-ROWS = 12
-TABS = ("overview", "members", "billing")
+ROWS, TITLE = 12, "Quarterly plan"
 router = APIRouter(prefix="/_dev/ui")
 
 
@@ -95,9 +94,7 @@ class Sample(BaseModel):
     password: SecretStr = Field(title="Password", description="At least 8 characters.", min_length=8)
     seats: int = Field(default=2, title="Seats", ge=1, le=9)
     plan: Literal["free", "team", "company"] = Field(default="team", title="Plan")
-    size: Literal["small", "medium", "large"] = Field(
-        default="medium", title="Size", json_schema_extra={"widget": "radio"}
-    )
+    size: Literal["small", "large"] = Field(default="small", title="Size", json_schema_extra={"widget": "radio"})
     topics: list[Literal["design", "code", "writing"]] = Field(default=["code"], title="Topics")
     day: date | None = Field(default=None, title="First day")
     hour: time | None = Field(default=None, title="Best time")
@@ -109,9 +106,13 @@ class Sample(BaseModel):
     terms: bool = Field(default=False, title="I have read the terms", description="There are none.")
 
 
-class Bare(BaseModel):
-    """Two fields without rules."""
+PDF: JsonDict = {"widget": "file", "accept": "application/pdf"}
 
+
+class Bare(BaseModel):
+    """Fields that are drawn only."""
+
+    paper: str = Field(default="", title="Paper", description="A PDF of at most 2 MB.", json_schema_extra=PDF)
     nickname: str = Field(default="", title="Nickname", description="Only if you like.")
     news: bool = Field(default=True, title="Send me news")
 
@@ -126,84 +127,74 @@ class Broken(Rename):
     """The same, shown with an error."""
 
 
-def gallery(request: Request, block: str | None = None, **shown: Any) -> Response:
-    """The whole gallery, or one of its demos for htmx; `shown` is what differs from its beginning."""
-    return render(request, TEMPLATE, beginning(request) | shown, block=block)
-
-
-async def _rest(request: Request) -> dict[str, Any]:
-    return beginning(request)
-
-
-def beginning(request: Request) -> dict[str, Any]:
+async def beginning(request: Request) -> dict[str, Any]:
     """What the gallery shows at first."""
     return {
         "sample": Form(Sample, action="/_dev/ui/form"),
         "bare": Form(Bare),
-        "broken": Form(Broken, {"title": "Q"}, [FieldError("title", "too_short", "At least 3 characters.")]),
-        "rename": Form(Rename, {"title": "Quarterly plan"}),
-        "value": "Quarterly plan",
+        "broken": Form(Broken, {"title": "Q"}, [FieldError("title", "too_short", "Use at least 3 characters.")]),
+        "rename": Form(Rename, {"title": TITLE}),
+        "value": TITLE,
         "editing": False,
         "cities": CITIES[:6],
         "q": "",
         "rows": CITIES[:ROWS],
         "page": 1,
-        "pages": ceil(len(CITIES) / ROWS),
-        "tab": TABS[0],
-        "part": Slice(items=[], total=60, limit=ROWS, offset=ROWS),
-        "address": request.url,
-        "now": now(),
+        "tab": "overview",
+        "part": Slice(items=[], total=len(CITIES), limit=ROWS, offset=ROWS),
+        "joined": [now() - timedelta(minutes=3**power) for power in (1, 5, 9)],
         "asked": "",
         "saved": "",
     }
 
 
+async def gallery(request: Request, block: str | None = None, **shown: Any) -> Response:
+    """The whole gallery, or one of its demos for htmx; `shown` is what differs from the beginning."""
+    return render(request, TEMPLATE, await beginning(request) | shown, block=block)
+
+
 @router.get("", name="dev:ui")
 async def show(request: Request) -> Response:
     """All of it."""
-    return gallery(request)
+    return await gallery(request)
 
 
 @router.get("/search", name="dev:search")
 async def search(request: Request, q: str = "") -> Response:
     """The cities whose name has these letters."""
     found = [city for city in CITIES if q.lower() in city.lower()]
-    return gallery(request, "results", cities=found[:6], q=q)
+    return await gallery(request, "results", cities=found[:6], q=q)
 
 
 @router.get("/rows", name="dev:rows")
 async def rows(request: Request, page: int = 1) -> Response:
     """A part of the list that goes on."""
-    return gallery(request, "rows", rows=CITIES[(page - 1) * ROWS : page * ROWS], page=page)
+    return await gallery(request, "rows", rows=CITIES[(page - 1) * ROWS : page * ROWS], page=page)
 
 
 @router.get("/tabs/{tab}", name="dev:tab")
 async def tabs(request: Request, tab: Literal["overview", "members", "billing"]) -> Response:
     """One tab."""
-    return gallery(request, "tabs", tab=tab)
+    return await gallery(request, "tabs", tab=tab)
 
 
 @router.get("/title", name="dev:title")
-async def title(request: Request, value: str = "Quarterly plan", edit: bool = False) -> Response:
+async def title(request: Request, edit: bool = False) -> Response:
     """The value, or the form that changes it."""
-    return gallery(request, "editable", value=value, editing=edit, rename=Form(Rename, {"title": value}))
-
-
-async def _still_editing(request: Request) -> dict[str, Any]:
-    return beginning(request) | {"editing": True}
+    return await gallery(request, "editable", editing=edit)
 
 
 @router.post("/title")
-@on_invalid(TEMPLATE, block="editable", context=_still_editing)
+@on_invalid(TEMPLATE, block="editable", context=beginning)
 async def retitle(request: Request, data: Submitted[Rename]) -> Response:
     """Say the new value; nothing is kept."""
-    return gallery(request, "editable", value=data.title)
+    return await gallery(request, "editable", value=data.title)
 
 
 @router.get("/rows/{city}/delete", name="dev:delete")
 async def ask(request: Request, city: str) -> Response:
     """The question that stands in the dialog where there is JavaScript."""
-    return gallery(request, asked=city)
+    return await gallery(request, asked=city)
 
 
 @router.post("/rows/{city}/delete")
@@ -213,10 +204,10 @@ async def delete(request: Request, city: str) -> Response:
 
 
 @router.post("/form", name="dev:form")
-@on_invalid(TEMPLATE, block="sample", context=_rest)
+@on_invalid(TEMPLATE, block="sample", context=beginning)
 async def send(request: Request, data: Submitted[Sample]) -> Response:
     """Say that all is well."""
-    return gallery(request, "sample", saved=data.name, sample=Form(Sample, data, action="/_dev/ui/form"))
+    return await gallery(request, "sample", saved=data.name, sample=Form(Sample, data, action="/_dev/ui/form"))
 
 
 @router.get("/errors/{status}", name="dev:error")
