@@ -89,8 +89,10 @@ def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
 def _serve(host: str, port: int, *, reload: bool) -> None:
     import uvicorn
 
+    from project.core.web.server import serve
+
     folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
-    uvicorn.run(
+    config = uvicorn.Config(
         "project.asgi:app",
         host=host,
         port=port,
@@ -103,3 +105,4 @@ def _serve(host: str, port: int, *, reload: bool) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    serve(config)
