@@ -40,6 +40,7 @@ class Site(Admin):
         }
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
+        self.templates.env.globals["static"] = app.state.static.url
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.

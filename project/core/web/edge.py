@@ -80,7 +80,8 @@ class Edge:
             if scope["type"] == "http":
                 elapsed = round((time.perf_counter() - started) * 1000, 1)
                 level = logging.DEBUG if static else logging.INFO
-                log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+                if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
+                    log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
             request_id.reset(token)
 
     def _add_headers(self, headers: MutableHeaders, path: str) -> None:

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from project.core.web.static.conditional import CONDITIONS, judge
 
@@ -114,7 +114,7 @@ class StaticFile:
                 return encoding
         return "identity"
 
-    async def send(self, scope: Scope, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET or HEAD."""
         given = dict(scope["headers"])
         encoding = self.choose(given.get(b"accept-encoding"))
@@ -132,7 +132,7 @@ class StaticFile:
             body = content.body if status == 200 else content.body[start:stop]
             await send({"type": "http.response.body", "body": body})
         else:
-            await _stream(content.path, start, stop, send)
+            await _stream(content.path, start, stop, receive, send)
 
     def _headers(self, encoding: str, status: int, start: int, stop: int) -> Headers:
         size = self.contents[encoding].size
@@ -147,14 +147,21 @@ class StaticFile:
         return [(b"cache-control", b"no-store"), (b"content-length", b"0"), *spare]
 
 
-async def _stream(path: Path, start: int, stop: int, send: Send) -> None:
-    """Send a part of a file, each read in a thread."""
+async def _stream(path: Path, start: int, stop: int, receive: Receive, send: Send) -> None:
+    """Send a part of a file, each read in a thread; stop reading when the client has left."""
+
+    async def left() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    leaving = asyncio.create_task(left())
     file = await asyncio.to_thread(path.open, "rb")
     try:
         await asyncio.to_thread(file.seek, start)
-        while start < stop:
+        while start < stop and not leaving.done():
             chunk = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
             start += len(chunk) or stop
             await send({"type": "http.response.body", "body": chunk, "more_body": start < stop})
     finally:
-        await asyncio.to_thread(file.close)
+        leaving.cancel()
+        file.close()

@@ -61,7 +61,7 @@ class StaticFiles:
         if scope["method"] not in ("GET", "HEAD"):
             refusal = ONLY_READ
         elif file := self._files.get(name) or await asyncio.to_thread(self._look_up, name):
-            await file.send(scope, send)
+            await file(scope, receive, send)
             return
         response = await answer(Request(scope, receive), refusal)
         await response(scope, receive, send)
