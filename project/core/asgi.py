@@ -17,7 +17,7 @@ from project.core.identity import principal
 from project.core.log import configure as configure_logs, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
-from project.core.web import dev, docs, health, problems
+from project.core.web import docs, health, problems
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
@@ -58,9 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)
-    if settings.DEBUG:
-        app.include_router(dev.router)
     _mount_apps(app, runtime)
+    if settings.DEBUG:
+        _mount_dev(app)
     app.mount("/static", static, name="static")  # for url_for(); the layer answers before the router is asked
     mount_admin(app, runtime)
     return app
@@ -104,6 +104,13 @@ def _mount_apps(app: FastAPI, runtime: Runtime) -> None:
             app.include_router(each.websockets, prefix=each.pages_prefix)
 
 
+def _mount_dev(app: FastAPI) -> None:
+    from project.core.web import dev
+
+    for router in dev.routers:
+        app.include_router(as_pages(router), include_in_schema=False, dependencies=[Depends(principal)])
+
+
 def _templates(app: FastAPI, runtime: Runtime) -> Environment:
     settings = runtime.settings
     return templating.environment(
@@ -113,6 +120,7 @@ def _templates(app: FastAPI, runtime: Runtime) -> Environment:
         static=app.state.static.url,
         site_name=settings.SITE_NAME,
         debug=settings.DEBUG,
+        live_reload=settings.live_reload,
         api_docs=settings.docs_open,
         assets=(vendor_folder(runtime) / "htmx.min.js").is_file(),
     )

@@ -93,6 +93,9 @@ class Settings(EnvSettings):
     DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
     DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds a PostgreSQL statement may take.")
     DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite and the browser assets live.")
+    LIVE_RELOAD: bool | None = Field(
+        default=None, description="In DEBUG, reload the browser as you edit; unset means only under runserver."
+    )
     STATIC_URL: str = Field(
         default="/static/", description="Where browsers fetch static files: /static/, or a CDN that asks this site."
     )
@@ -161,6 +164,11 @@ class Settings(EnvSettings):
         local = ["localhost", "127.0.0.1", "[::1]"] if self.DEBUG else []
         name = urlsplit(self.SITE_URL).hostname or ""
         return [f"[{name}]" if ":" in name else name, *self.ALLOWED_HOSTS, *local]
+
+    @property
+    def live_reload(self) -> bool:
+        """True when browsers are told what changed; never outside DEBUG."""
+        return self.DEBUG and bool(self.LIVE_RELOAD)
 
     @property
     def static_url(self) -> str:

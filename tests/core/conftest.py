@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -40,20 +41,28 @@ def probe(probe_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     return new_client(probe_app)
 
 
-@pytest.fixture
-async def server(site_copy: Path, site_environment: dict[str, str]) -> AsyncIterator[Server]:
-    """`manage.py runserver` on a free port, and its address; what it says on stderr is in the copy's `stderr`."""
+@contextmanager
+def serving(site: Path, environment: dict[str, str], *options: str) -> Iterator[Server]:
+    """`manage.py runserver` on a free port, and its address; what it says on stderr is in the site's `stderr`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = site_environment | {"INSTALLED_APPS": "project,apps.accounts,tests.core.probe"}
-    words = [sys.executable, "manage.py", "runserver", str(port)]
-    with (site_copy / "stderr").open("wb") as said:
-        process = subprocess.Popen(words, cwd=site_copy, env=env, process_group=0, stderr=said)  # noqa: ASYNC220
-    yield f"http://127.0.0.1:{port}", process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    words = [sys.executable, "manage.py", "runserver", str(port), *options]
+    with (site / "stderr").open("wb") as said:
+        process = subprocess.Popen(words, cwd=site, env=environment, process_group=0, stderr=said)
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def server(site_copy: Path, site_environment: dict[str, str]) -> Iterator[Server]:
+    """The copy, served with the probe app."""
+    with serving(site_copy, site_environment | {"INSTALLED_APPS": "project,apps.accounts,tests.core.probe"}) as server:
+        yield server
 
 
 async def until_it_answers(client: httpx2.AsyncClient) -> None:

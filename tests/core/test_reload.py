@@ -17,7 +17,7 @@ from project.core.closing import Closing
 from project.core.testing.plugin import MakeSettings, NewClient, running
 from project.core.web.dev import reload
 from project.core.web.dev.reload import Watcher
-from tests.core.conftest import SECONDS, Server, until_it_answers
+from tests.core.conftest import SECONDS, Server, serving, until_it_answers
 
 Events = AsyncIterator[tuple[str, dict[str, Any]]]
 
@@ -70,32 +70,35 @@ async def test_an_edit_reaches_the_browser_and_a_restart_ends_its_stream_at_once
     assert "timeout graceful shutdown exceeded" not in (site_copy / "stderr").read_text()
 
 
-async def test_ctrl_c_does_not_wait_for_an_open_stream(site_copy: Path, server: Server) -> None:
-    url, process = server
-    async with httpx2.AsyncClient(base_url=url, timeout=SECONDS) as client:
-        await until_it_answers(client)
-        with anyio.fail_after(SECONDS):
-            async with following(client) as events:
-                await anext(events)
-                os.killpg(process.pid, signal.SIGINT)
-                assert [event async for event in events] == []
-                assert await anyio.to_thread.run_sync(process.wait) == 0
+@pytest.mark.parametrize("options", [[], ["--noreload"]])
+async def test_ctrl_c_does_not_wait_for_an_open_stream(
+    site_copy: Path, site_environment: dict[str, str], options: list[str]
+) -> None:
+    with serving(site_copy, site_environment | {"LIVE_RELOAD": "true"}, *options) as (url, process):
+        async with httpx2.AsyncClient(base_url=url, timeout=SECONDS) as client:
+            await until_it_answers(client)
+            with anyio.fail_after(SECONDS):
+                async with following(client) as events:
+                    await anext(events)
+                    os.killpg(process.pid, signal.SIGINT)
+                    assert [event async for event in events] == []
+                    assert await anyio.to_thread.run_sync(process.wait) == 0
     assert "timeout graceful shutdown exceeded" not in (site_copy / "stderr").read_text()
 
 
-async def test_nothing_of_development_is_there_in_production(
-    make_settings: MakeSettings, new_client: NewClient, tmp_path: Path
+@pytest.mark.parametrize(
+    ("debug", "asked", "there"), [(True, True, True), (True, None, False), (True, False, False), (False, True, False)]
+)
+async def test_live_reload_is_there_in_development_where_it_is_asked_for(
+    make_settings: MakeSettings, new_client: NewClient, tmp_path: Path, debug: bool, asked: bool | None, there: bool
 ) -> None:
-    seen = {}
-    for debug in (True, False):
-        settings = make_settings(DEBUG=debug, DATABASE_URL=f"sqlite:///{tmp_path}/{debug}.sqlite3")
-        async with running(settings) as app:
-            client = new_client(app)
-            seen[debug] = "core/reload.js" in (await client.get("/accounts/login")).text
-            if not debug:
-                assert (await client.get("/_dev/reload")).status_code == 404
-            assert not hasattr(app.state, "watcher")
-    assert seen == {True: True, False: False}
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    async with running(make_settings(DEBUG=debug, LIVE_RELOAD=asked, DATABASE_URL=url)) as app:
+        client = new_client(app)
+        assert ("core/reload.js" in (await client.get("/accounts/login")).text) is there
+        if not there:
+            assert (await client.get("/_dev/reload")).status_code == 404
+        assert not hasattr(app.state, "watcher")
 
 
 async def test_one_watcher_serves_all_listeners_and_only_while_there_are_any(

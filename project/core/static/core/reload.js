@@ -27,11 +27,6 @@
       if (!styles.every(swap)) location.reload();
     });
     source.addEventListener("reload", () => location.reload());
-    source.addEventListener("error", () => {
-      if (source?.readyState !== EventSource.CLOSED) return;
-      source = null;
-      setTimeout(follow, 1000);
-    });
   }
 
   // False when no link names the style: another style may import it.

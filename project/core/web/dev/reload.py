@@ -6,18 +6,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from watchfiles import awatch
 
 from project.core import templating
 from project.core.conf import ROOT
+from project.core.errors import NotFound
 from project.core.log import get_logger
 from project.core.runtime import Runtime
 from project.core.web.deps import CurrentRuntime
 from project.core.web.static.sources import site_folders
 
-router = APIRouter()
+
+def _asked(runtime: CurrentRuntime) -> None:
+    if not runtime.settings.live_reload:
+        raise NotFound()
+
+
+router = APIRouter(prefix="/_dev", dependencies=[Depends(_asked)])
 log = get_logger(__name__)
 START = secrets.token_hex(4)
 RETRY_MS = 300
