@@ -24,7 +24,6 @@ from project.core.web.guard import Guard
 from project.core.web.limits import Limiter
 from project.core.web.pages import as_pages
 from project.core.web.static.serving import StaticFiles, StaticLayer
-from project.core.web.static.sources import vendor_folder
 
 log = get_logger(__name__)
 
@@ -122,5 +121,5 @@ def _templates(app: FastAPI, runtime: Runtime) -> Environment:
         debug=settings.DEBUG,
         live_reload=settings.live_reload,
         api_docs=settings.docs_open,
-        assets=(vendor_folder(runtime) / "htmx.min.js").is_file(),
+        assets=app.state.static.has("vendor/htmx.min.js"),
     )

@@ -57,7 +57,7 @@ def in_production(runtime: Runtime) -> Iterator[Finding]:
         )
     else:
         if waiting:
-            message = f"{len(waiting)} static files are not collected, or changed since: {', '.join(waiting[:3])}…"
+            message = f"{len(waiting)} static files are not collected, or changed since; {waiting[0]} is one."
             yield Finding("core.W108", "warning", message, "Run: python3 manage.py collectstatic")
 
 

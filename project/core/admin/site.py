@@ -24,6 +24,7 @@ from project.core.templating import folders
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
     """Mount /admin with the views of the installed apps; raises ConfigurationError when two share an address."""
     site = Site(app, runtime)
+    site.templates.env.globals["static"] = app.state.static.url
     for view in [view for each in runtime.registry.apps for view in each.admin]:
         site.add_view(view)
 
@@ -40,7 +41,6 @@ class Site(Admin):
         }
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
-        self.templates.env.globals["static"] = app.state.static.url
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.

@@ -84,26 +84,21 @@ class StaticFile:
     def __init__(self, name: str, contents: Sequence[Content], modified: float, caching: str, more: Headers) -> None:
         self.modified = int(modified)
         self.contents = {content.encoding: content for content in contents}
+        self._of_every_answer: dict[str, Headers] = {}
+        self._of_the_whole: dict[str, Headers] = {}
         vary = [(b"vary", b"Accept-Encoding")] if len(contents) > 1 else []
-        last = formatdate(self.modified, usegmt=True).encode()
-        kind = media_type(name).encode()
-        self._kept: dict[str, Headers] = {}
-        self._whole: dict[str, Headers] = {}
         for encoding, content in self.contents.items():
+            every = [(b"cache-control", caching.encode()), (b"etag", content.etag.encode()), *vary, *more]
             coded = [(b"content-encoding", encoding.encode())] if encoding != "identity" else []
-            kept = [(b"cache-control", caching.encode()), (b"etag", content.etag.encode()), *vary, *more]
-            self._kept[encoding] = kept
-            self._whole[encoding] = [
-                (b"content-type", kind),
-                (b"last-modified", last),
+            self._of_every_answer[encoding] = every
+            self._of_the_whole[encoding] = [
+                (b"content-length", str(content.size).encode()),
+                (b"content-type", media_type(name).encode()),
+                (b"last-modified", formatdate(self.modified, usegmt=True).encode()),
                 (b"accept-ranges", b"bytes"),
                 *coded,
-                *kept,
+                *every,
             ]
-        self._complete = {
-            encoding: [*headers, (b"content-length", str(self.contents[encoding].size).encode())]
-            for encoding, headers in self._whole.items()
-        }
 
     def choose(self, accept: bytes | None) -> str:
         """The encoding to send; identity where nothing that is there is acceptable."""
@@ -119,7 +114,7 @@ class StaticFile:
         given = dict(scope["headers"])
         encoding = self.choose(given.get(b"accept-encoding"))
         content = self.contents[encoding]
-        status, start, stop, headers = 200, 0, content.size, self._complete[encoding]
+        status, start, stop, headers = 200, 0, content.size, self._of_the_whole[encoding]
         if not CONDITIONS.isdisjoint(given):
             alone = len(self.contents) == 1
             verdict = judge(scope["method"], given, content.etag.encode(), self.modified, content.size, alone=alone)
@@ -135,16 +130,17 @@ class StaticFile:
             await _stream(content.path, start, stop, receive, send)
 
     def _headers(self, encoding: str, status: int, start: int, stop: int) -> Headers:
-        size = self.contents[encoding].size
-        if status == 200:
-            return self._complete[encoding]
-        if status == 304:
-            return self._kept[encoding]
-        if status == 206:
-            span, length = f"bytes {start}-{stop - 1}/{size}", str(stop - start)
-            return [*self._whole[encoding], (b"content-range", span.encode()), (b"content-length", length.encode())]
-        spare = [(b"content-range", f"bytes */{size}".encode())] if status == 416 else []
-        return [(b"cache-control", b"no-store"), (b"content-length", b"0"), *spare]
+        whole, size = self._of_the_whole[encoding], self.contents[encoding].size
+        match status:
+            case 200:
+                return whole
+            case 206:
+                span = (b"content-range", f"bytes {start}-{stop - 1}/{size}".encode())
+                return [(b"content-length", str(stop - start).encode()), span, *whole[1:]]
+            case 304:
+                return self._of_every_answer[encoding]
+        total = [(b"content-range", f"bytes */{size}".encode())] if status == 416 else []
+        return [(b"content-length", b"0"), (b"cache-control", b"no-store"), *total]
 
 
 async def _stream(path: Path, start: int, stop: int, receive: Receive, send: Send) -> None:

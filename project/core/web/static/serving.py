@@ -45,6 +45,10 @@ class StaticFiles:
         for name, hashed in self._manifest.items():
             self._keep(name, hashed)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a static file of that name."""
+        return name in self._manifest or self.sources.find(name) is not None
+
     def url(self, name: str) -> str:
         """The address of a static file, for templates; raises LookupError for a missing one when `strict`."""
         hashed = self._manifest.get(name)
