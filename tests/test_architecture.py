@@ -26,7 +26,7 @@ TOP_LEVEL = {
     "tests",
 }
 FLOORS = [
-    {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool"},
+    {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool", "closing"},
     {"db"},
     {"apps", "runtime"},
     {"web", "site_checks"},
