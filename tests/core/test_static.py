@@ -345,6 +345,14 @@ async def test_hidden_files_and_ways_out_are_not_served(
             assert (await client.get(f"/static/vendor/{name}")).status_code == 404, name
 
 
+async def test_a_file_that_cannot_be_read_is_a_404(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(serving, "read", refused)
+    assert (await client.get("/static/swagger/swagger-ui.css")).status_code == 404
+
+
 async def test_what_was_collected_is_no_way_to_other_files(client: httpx2.AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "x.0123456789ab.txt").write_text("secret")
     for name in ("manifest.json", "..%2fx.0123456789ab.txt", "%2e%2e/x.0123456789ab.txt"):
