@@ -24,7 +24,6 @@ from project.core.templating import folders
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
     """Mount /admin with the views of the installed apps; raises ConfigurationError when two share an address."""
     site = Site(app, runtime)
-    site.templates.env.globals["static"] = app.state.static.url
     for view in [view for each in runtime.registry.apps for view in each.admin]:
         site.add_view(view)
 
