@@ -139,7 +139,7 @@ def main(rounds: int, seconds: float) -> None:
             serving(env, "tests.bench.static_files:peer", "--factory") as bare,
         ):
             sides: dict[str, Address] = {
-                "the site, hashed name": (site, hashed),
+                "the whole site": (site, hashed),
                 "Starlette's StaticFiles": (bare, NAME),
             }
             for side, address in sides.items():

@@ -97,7 +97,8 @@ async def test_live_reload_is_there_in_development_where_it_is_asked_for(
         client = new_client(app)
         assert ("core/reload.js" in (await client.get("/accounts/login")).text) is there
         if not there:
-            assert (await client.get("/_dev/reload")).status_code == 404
+            with anyio.fail_after(SECONDS):
+                assert (await client.get("/_dev/reload")).status_code == 404
         assert not hasattr(app.state, "watcher")
 
 

@@ -1,5 +1,6 @@
 """Static files as they are answered: from memory or disk, compressed, in parts, or not at all."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from project.core import create_app
 from project.core.conf import ROOT
 from project.core.errors import ConfigurationError
 from project.core.testing.plugin import MakeSettings, NewClient, running
+from project.core.web.static import serving
 from project.core.web.static.collecting import collect, read_manifest
 from project.core.web.static.conditional import judge
 from project.core.web.static.files import IN_MEMORY, StaticFile, media_type, preferred, read
@@ -84,6 +86,7 @@ async def test_a_plain_name_is_asked_for_again_each_time(client: httpx2.AsyncCli
         ("*", "br"),
         ("br;q=0, *", "gzip"),
         ("gzip;q=0.5, identity", "identity"),
+        ("gzip;q=0.5", "gzip"),
         ("gzip;q=0", "identity"),
         ("", "identity"),
         ("deflate", "identity"),
@@ -253,19 +256,42 @@ async def test_a_large_file_comes_from_disk_in_pieces(
     assert part.content == NOISE[IN_MEMORY - 2 : IN_MEMORY + 3]
 
 
-async def test_reading_stops_when_the_client_has_left(files: Path) -> None:
-    sent: list[Message] = []
+async def test_memory_is_bounded(
+    collected: FastAPI, monkeypatch: pytest.MonkeyPatch, client: httpx2.AsyncClient
+) -> None:
+    monkeypatch.setattr(serving, "MEMORY", 0)
+    crowded = serving.StaticFiles(collected.state.runtime)
+    assert {content.body for file in crowded._files.values() for content in file.contents.values()} == {None}
+    collected.state.static._files = crowded._files
+    assert (await client.get("/static/css/a.css")).content == STYLE
+
+
+async def bytes_sent(file: StaticFile, method: str, *, gone: bool = False) -> int:
+    """How much body a file sends to a client that stays, or is gone."""
+    sent = 0
 
     async def receive() -> Message:
+        if not gone:
+            await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        sent.append(message)
+        nonlocal sent
+        sent += len(message.get("body", b""))
 
-    path = files / "film.mp4"
-    file = StaticFile("film.mp4", [read(path, "x")], 0, "no-cache", [])
-    await file({"type": "http", "method": "GET", "headers": []}, receive, send)
-    assert sum(len(message.get("body", b"")) for message in sent) < len(NOISE)
+    await file({"type": "http", "method": method, "headers": []}, receive, send)
+    return sent
+
+
+async def test_reading_stops_when_the_client_has_left(files: Path) -> None:
+    film = StaticFile("film.mp4", [read(files / "film.mp4", "x")], 0, "no-cache", [])
+    assert await bytes_sent(film, "GET") == len(NOISE)
+    assert await bytes_sent(film, "GET", gone=True) < len(NOISE)
+
+
+async def test_head_sends_no_body(files: Path) -> None:
+    for path in (files / "film.mp4", files / "css" / "a.css"):
+        assert await bytes_sent(StaticFile(path.name, [read(path, "x")], 0, "no-cache", []), "HEAD") == 0
 
 
 @pytest.mark.parametrize(
@@ -319,6 +345,14 @@ async def test_hidden_files_and_ways_out_are_not_served(
             assert (await client.get(f"/static/vendor/{name}")).status_code == 404, name
 
 
+async def test_a_file_that_cannot_be_read_is_a_404(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(serving, "read", refused)
+    assert (await client.get("/static/swagger/swagger-ui.css")).status_code == 404
+
+
 async def test_what_was_collected_is_no_way_to_other_files(client: httpx2.AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "x.0123456789ab.txt").write_text("secret")
     for name in ("manifest.json", "..%2fx.0123456789ab.txt", "%2e%2e/x.0123456789ab.txt"):
@@ -330,7 +364,8 @@ async def test_in_development_an_edit_is_seen_at_once(
 ) -> None:
     path = tmp_path / "vendor" / "a.css"
     path.parent.mkdir()
-    collect(Sources([("", tmp_path / "vendor")]), tmp_path / "static")
+    path.write_text("zero")
+    collect(Sources([("vendor/", tmp_path / "vendor")]), tmp_path / "static")
     settings = make_settings(DEBUG=True, DATA_DIR=tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/db.sqlite3")
     async with running(settings) as app:
         client, tags = new_client(app), set()

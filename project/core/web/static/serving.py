@@ -96,8 +96,11 @@ class StaticFiles:
         path = self.sources.find(name)
         if path is None:
             return None
-        stat = path.stat()
-        content = read(path, f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
+        try:
+            stat = path.stat()
+            content = read(path, f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
+        except OSError:  # just removed, or not readable for us
+            return None
         return StaticFile(name, [content], stat.st_mtime, REVALIDATE, self._more)
 
     def _collected(self, name: str) -> StaticFile | None:
