@@ -150,6 +150,13 @@ def test_a_session_is_asked_for_only_by_its_alias() -> None:
             assert not re.search(r"Depends\(\s*(deps\.)?session\b", text), path
 
 
+def test_the_site_runs_without_the_test_kit() -> None:
+    for path in [*python_files(ROOT / "project"), ROOT / "manage.py"]:
+        if not path.is_relative_to(CORE / "testing"):
+            kit = {each for each in imports(path) if re.match(r"project\.core\.testing|pytest|selectolax|httpx2", each)}
+            assert not kit, f"{path.name} imports {kit}"
+
+
 def test_middleware_is_pure_asgi() -> None:
     for path in [*python_files(ROOT / "apps"), *python_files(ROOT / "project")]:
         assert not re.search(r'BaseHTTPMiddleware|\.middleware\("http"\)', path.read_text()), path
@@ -201,6 +208,8 @@ def lines_of_code(path: Path) -> int:
 
 
 def test_the_core_stays_small() -> None:
-    assert sum(map(lines_of_code, python_files(CORE))) < 4000
+    kit = python_files(CORE / "testing")
+    assert sum(map(lines_of_code, set(python_files(CORE)) - set(kit))) < 4000
+    assert sum(map(lines_of_code, kit)) < 1200
     longest = {path.name: len(path.read_text().splitlines()) for path in python_files(ROOT / "project")}
     assert not {name: count for name, count in longest.items() if count > 300}

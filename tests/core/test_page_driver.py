@@ -173,6 +173,7 @@ async def test_requests_carry_what_the_guard_looks_at(page: Page, show: Show, si
         (lambda page: page.choose("State", "Dead"), "/page has no option 'Dead'. It has: 'Read', 'Done'."),
         (lambda page: page.submit("Safe"), "/page has no button 'Safe'. It has: 'Save', 'Never'."),
         (lambda page: page.submit("Never"), "The button 'Never' of /page is disabled or read-only."),
+        (lambda page: page.submit(), "/page has 2 buttons that send a form: name one by its words."),
         (lambda page: page.click("Lost"), "/page has no link or button 'Lost'. It has: "),
         (lambda page: page.inside("#no").fill("E-mail", "x"), "/page has nothing that matches '#no'."),
         (lambda page: page.click("Away"), "http://test.example/page leads to another site: https://example.com"),
@@ -248,6 +249,22 @@ async def test_one_field_asks_the_server_when_it_is_left(htmx_page: HtmxPage, sh
     )
     await htmx_page.fill("E-mail", "a@b.c").blur("E-mail")
     assert htmx_page.text == "E-mail POST token='t'&email='a@b.c'"
+
+
+async def test_htmx_keeps_line_ends_and_spoils_files_as_the_real_one_does(htmx_page: HtmxPage, show: Show) -> None:
+    fields = (
+        '<label for="t">Text</label><textarea id="t" name="t"></textarea><input type="file" name="f" id="f" title="F">'
+    )
+    await htmx_page.open(show(f'<form hx-post="/echo">{fields}<label for="f">File</label><button>Go</button></form>'))
+    await htmx_page.fill("Text", "one\ntwo").attach("File", b"1", "a.txt").submit()
+    assert htmx_page.text == "POST t='one\\ntwo'&f='[object File]'"
+
+
+async def test_a_pressed_button_may_say_where_and_how_over_htmx(htmx_page: HtmxPage, show: Show) -> None:
+    button = '<button formaction="/echo?by=button" formmethod="get">Go</button>'
+    form = f'<form method="post" action="/nowhere"><input name="a" value="1">{button}</form>'
+    await htmx_page.open(show(f'<div hx-boost="true">{form}</div>')).submit()
+    assert (htmx_page.text, htmx_page.url) == ("GET by='button'&a='1'", "/echo?by=button&a=1")
 
 
 async def test_out_of_band_parts_titles_and_templates_find_their_places(htmx_page: HtmxPage, show: Show) -> None:

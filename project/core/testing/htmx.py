@@ -70,14 +70,13 @@ class HtmxPage(Page):
     async def send(self, form: Node, button: Node | None = None) -> None:
         """Send a form: its own request, boosted, or as HTML does."""
         if await self._fire("submit", form, button):
-            return
-        method, action = (self.wanted(form, button, each) for each in ("method", "action"))
+            return None
+        method = attribute(form, "method").lower() or "get"
         if not hx.boosted(form) or method == "dialog":
-            await super().send(form, button)
-        elif (method or "get").lower() == "get":
-            await self._request(form, "get", str(self.join(action).copy_with(query=None)), button, boosted=True)
-        else:
-            await self._request(form, "post", action, button, boosted=True)
+            return await super().send(form, button)
+        url = self.join(attribute(form, "action"))
+        url = url.copy_with(query=None) if method == "get" else url
+        return await self._request(form, method, str(url), button, boosted=True)
 
     async def _fire(self, event: str, node: Node, button: Node | None = None, *, bubbles: bool = True) -> bool:
         """Make the requests that wait for this event here; true when one is the node's own."""
@@ -87,9 +86,7 @@ class HtmxPage(Page):
         for each in waiting:
             for verb in VERBS:
                 if f"hx-{verb}" in each.attributes:
-                    action = attribute(button, "formaction") if button else ""
-                    method = (attribute(button, "formmethod") if button else "").lower()
-                    await self._request(each, method or verb, action or attribute(each, f"hx-{verb}"), button)
+                    await self._request(each, verb, attribute(each, f"hx-{verb}"), button)
         return node in waiting
 
     async def _load(self) -> None:
@@ -103,6 +100,9 @@ class HtmxPage(Page):
         self, node: Node, verb: str, path: str, button: Node | None = None, *, boosted: bool = False
     ) -> None:
         hx.refuse_unknown(node)
+        if button:
+            path = attribute(button, "formaction") or path
+            verb = attribute(button, "formmethod").lower() or verb
         target = self._target(node, boosted=boosted)
         headers = {
             "HX-Trigger": attribute(node, "id"),
@@ -114,11 +114,11 @@ class HtmxPage(Page):
         entries = [each for each in self._entries(node, verb, button) if each[1] != File()]
         url, body = self.join(path), None
         if verb in ("get", "delete"):
-            both = "&".join(filter(None, [url.query.decode(), dom.query(entries)]))
+            both = "&".join(filter(None, [url.query.decode(), dom.query(entries, by_script=True)]))
             url = url.copy_with(query=both.encode() or None)
         else:
             multipart = "multipart/form-data" in (inherited(node, "hx-encoding"), attribute(node, "enctype"))
-            body = dom.encoded(entries, multipart)
+            body = dom.encoded(entries, multipart, by_script=True)
         answer = await self._fetch(verb, url, {key: text for key, text in headers.items() if text} | own, body)
         await self._answered(node, target, answer, boosted=boosted)
 
