@@ -230,7 +230,7 @@ async def test_htmx_inherits_includes_and_sends_its_headers(htmx_page: HtmxPage,
         <form id="extra"><input name="far" value="f"></form>""")
     )
     await htmx_page.fire("go", "#s")
-    assert htmx_page.text == "PUT far='f'&near='n'&v='1'&w='new'"
+    assert htmx_page.text == "PUT near='n'&far='f'&w='new'&v='1'"
     seen = site.state.seen[-1]
     assert seen["hx-request"] == "true"
     assert [seen[f"hx-{key}"] for key in ("trigger", "trigger-name", "target")] == ["s", "sec", "goal"]
