@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from project.core.testing import dom
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.pages import Page, PageError
 
@@ -267,6 +268,29 @@ async def test_a_pressed_button_may_say_where_and_how_over_htmx(htmx_page: HtmxP
     assert (htmx_page.text, htmx_page.url) == ("GET by='button'&a='1'", "/echo?by=button&a=1")
 
 
+async def test_inheritance_can_be_barred_and_unset(htmx_page: HtmxPage, show: Show) -> None:
+    show("""<div hx-target="#out" hx-disinherit="hx-target"><button hx-get="/answer?body=here">One</button></div>
+        <div hx-target="#out"><button hx-get="/answer?body=there" hx-target="unset">Two</button></div>
+        <div hx-target="#out"><button hx-get="/answer?body=out">Three</button></div><p id="out"></p>""")
+    await htmx_page.open("/page").click("One").click("Two").click("Three")
+    assert htmx_page.text == "here there Three out"
+
+
+async def test_a_get_sends_what_htmx_lets_it_send(htmx_page: HtmxPage, show: Show) -> None:
+    button = '<button type="button" name="b" value="2" hx-get="/echo" hx-target="body">Alone</button>'
+    form = f'<form hx-boost="true" action="/echo?old=1"><input name="a" value="1">{button}<button>All</button></form>'
+    await htmx_page.open(show(form)).click("Alone")
+    assert htmx_page.text == "GET b='2'"
+    await htmx_page.open("/page").submit("All")
+    assert htmx_page.url == "/echo?a=1"
+
+
+async def test_a_text_that_begins_with_an_empty_line_keeps_it_when_swapped_in(htmx_page: HtmxPage, show: Show) -> None:
+    area = "<textarea name=a>%0A%0Ax</textarea>"
+    await htmx_page.open(show(f'<p></p><button hx-get="/answer?body={area}" hx-target="p">Go</button>')).click("Go")
+    assert [dom.value(each) for each in htmx_page.document.css("textarea")] == ["\nx"]
+
+
 async def test_out_of_band_parts_titles_and_templates_find_their_places(htmx_page: HtmxPage, show: Show) -> None:
     rows = (
         "<title>New</title><tr id=two><td>2</td></tr><p id=flash hx-swap-oob=true>Done</p>"
@@ -281,6 +305,7 @@ async def test_out_of_band_parts_titles_and_templates_find_their_places(htmx_pag
     assert table is not None
     assert [each.html for each in table.css("td")] == ["<td>2</td>", "<td>3</td>"]
     assert (htmx_page.title, htmx_page.text.split()[0]) == ("New", "Done")
+    assert not htmx_page.document.css("template")
 
 
 async def test_boosted_links_and_forms_swap_the_body_and_move_on(
