@@ -255,7 +255,7 @@ def _buttons(form: Node) -> list[Node]:
 
 def _signature(page: Page, form: Node, button: Node | None) -> object:
     """What tells forms apart: the log-out form of every page is one."""
-    ways = [attribute(form, f"hx-{verb}") or page.url for verb in VERBS if f"hx-{verb}" in form.attributes]
+    ways = [page.join(attribute(form, f"hx-{verb}")).path for verb in VERBS if f"hx-{verb}" in form.attributes]
     fields = [(attribute(each, "name"), kind(each)) for each in dom.controls(form)]
     action = page.join(page.wanted(form, button, "action")).path
     return (*ways, action, page.wanted(form, button, "method"), *fields, name(button) if button else "")
