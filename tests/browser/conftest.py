@@ -15,8 +15,8 @@ from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.db.migrations import migrate_database
+from project.core.management import browsing
 from project.core.management.environment.dotenv import data_dir
-from project.core.testing import browsing
 from project.core.testing.plugin import MakeSettings
 from project.core.web.limits import Limiter
 from project.settings import Settings

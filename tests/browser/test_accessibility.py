@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from playwright.async_api import Page
 
-from project.core.testing import browsing
+from project.core.management import browsing
 from tests.browser.visitors import Visit
 
 SPEC = find_spec("axe_playwright_python")  # a wheel around axe.min.js, which is all we take of it

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from project.core.testing import browsing
+from project.core.management import browsing
 from tests.browser.conftest import sign_in
 from tests.browser.visitors import DESKTOP_LIGHT, EVERY, PLAIN, Look, Visit, labelled, of_look, visiting
 

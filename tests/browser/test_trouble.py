@@ -6,8 +6,8 @@ from playwright.async_api import Browser, expect
 
 from project.core.asgi import create_app
 from project.core.conf import ROOT
+from project.core.management import browsing
 from project.core.management.environment.dotenv import data_dir
-from project.core.testing import browsing
 from project.core.testing.plugin import MakeSettings
 from tests.browser.conftest import INSTALLED
 from tests.browser.lab.app import GATE, GRANTED

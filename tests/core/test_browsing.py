@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from project.core.conf import ROOT
-from project.core.management import screenshots
-from project.core.testing import browsing
+from project.core.management import browsing, screenshots
 from project.core.testing.plugin import Manage
 
 

@@ -45,8 +45,8 @@ class Odd:
         """An honest form: a name is needed and kept."""
         name = str((await request.form()).get("name"))
         if not name or len(name) > 20:
-            form = self.form.replace("<input", "<input aria-invalid=true aria-describedby=name-error")
-            form = form.replace("</label>", "</label><i id=name-error>No.</i>")
+            form = self.form.replace("<input", "<input aria-invalid=true aria-describedby=name-notes")
+            form = form.replace("</label>", "</label><div id=name-notes><i class=field-error>No.</i></div>")
             return HTMLResponse(form if request.headers.get("hx-request") else self.html(form), 422)
         await self.keep()
         return self.move(request)

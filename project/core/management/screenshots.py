@@ -20,8 +20,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from project.core.conf import ROOT, Settings
-from project.core.management import CommandError, Site
-from project.core.testing import browsing
+from project.core.management import CommandError, Site, browsing
 
 if TYPE_CHECKING:
     from playwright.async_api import Page

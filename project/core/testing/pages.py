@@ -127,8 +127,7 @@ class Page:
         found: dict[str, str] = {}
         for field in self.document.css("[aria-invalid=true]"):
             notes = dom.by_ids(field, attribute(field, "aria-describedby"))
-            wrong = [each for each in notes if "error" in attribute(each, "id") + attribute(each, "class")]
-            found[name(field)] = " ".join(map(said, wrong))
+            found[name(field)] = " ".join(said(each) for note in notes for each in note.css(".field-error"))
         return found
 
     @property
