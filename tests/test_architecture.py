@@ -201,6 +201,6 @@ def lines_of_code(path: Path) -> int:
 
 
 def test_the_core_stays_small() -> None:
-    assert sum(map(lines_of_code, python_files(CORE))) < 4000
+    assert sum(map(lines_of_code, python_files(CORE))) < 4200
     longest = {path.name: len(path.read_text().splitlines()) for path in python_files(ROOT / "project")}
     assert not {name: count for name, count in longest.items() if count > 300}

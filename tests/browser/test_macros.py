@@ -75,6 +75,23 @@ async def test_moments_are_told_from_now(page: Page) -> None:
     await expect(page.locator("#time time").nth(1)).to_contain_text("UTC")
 
 
+async def test_live_validation_marks_its_control_and_unmarks_it(page: Page) -> None:
+    await page.goto(GALLERY)
+    answers = iter(['<p class="field-error">Too short.</p>', ""])
+    await page.route("**/live", lambda route: route.fulfill(body=next(answers), content_type="text/html"))
+    box = page.locator("#sample-name")
+    asking = {"post": "/live", "target": "#sample-name-notes", "swap": "innerHTML", "trigger": "input"}
+    await box.evaluate(
+        "(input, asking) => { for (const key in asking) input.setAttribute('hx-' + key, asking[key]); }", asking
+    )
+    await box.evaluate("input => htmx.process(input)")
+    await box.fill("x")
+    await expect(box).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator("#sample-name-notes")).to_have_text("Too short.")
+    await box.fill("xy")
+    await expect(box).not_to_have_attribute("aria-invalid", "true")
+
+
 async def test_a_phone_shows_every_component_without_scrolling_sideways(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     for path in (GALLERY, "/", "/accounts/signup", "/nothing-here"):

@@ -204,3 +204,11 @@ def test_a_moment_is_told_in_full_with_its_zone() -> None:
 def test_an_empty_place_says_what_to_do() -> None:
     assert 'href="/new">Write one</a>' in draw("{{ ui.empty('No posts', 'Yet.', 'Write one', '/new') }}")
     assert "<a" not in draw("{{ ui.empty('No posts', 'Yet.') }}")
+
+
+def test_the_style_sheets_stay_small_and_ask_no_other_host() -> None:
+    core = CORE_TEMPLATES.parent / "static" / "core" / "ui.css"
+    sheets = [core, *(CORE_TEMPLATES.parents[2] / "static" / "css").glob("*.css")]
+    texts = [sheet.read_text() for sheet in sheets]
+    assert sum(len(text.splitlines()) for text in texts) <= 900
+    assert not [text for text in texts if "@import" in text or "//" in text]

@@ -34,12 +34,13 @@
     event.detail.requestConfig.elt.closest("dialog")?.close();
   });
 
-  document.addEventListener("htmx:afterSwap", (event) => {
-    const notes = event.target;
-    if (!notes.matches?.(".field-notes")) return;
+  // What live validation put beneath a field is true of its control as well.
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    const notes = event.detail.target;
+    if (!notes?.matches(".field-notes")) return;
     const control = document.querySelector(`[aria-describedby="${CSS.escape(notes.id)}"]`);
-    control?.toggleAttribute("aria-invalid", false);
-    if (notes.querySelector(".field-error")) control?.setAttribute("aria-invalid", "true");
+    if (notes.querySelector(".field-error")) control.setAttribute("aria-invalid", "true");
+    else control.removeAttribute("aria-invalid");
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
