@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["manage.py", "pyproject.toml", "project", "apps", "templates", "static", "migrations"]
-TEST_PARTS = ["tests/__init__.py", "tests/core/__init__.py", "tests/core/probe"]
+TEST_PARTS = ["tests/__init__.py", "tests/core/__init__.py", "tests/core/probe", "tests/test_crawler.py"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

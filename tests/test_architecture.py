@@ -34,6 +34,7 @@ FLOORS = [
     {"asgi"},
     {"management", "testing"},
 ]
+BUDGET = 5000  # lines of code in the core: 4,000 for the house of the first hour, 8,000 when all is built
 INSIDE_AN_APP = {
     "app": 0,
     "testing": 0,
@@ -201,6 +202,6 @@ def lines_of_code(path: Path) -> int:
 
 
 def test_the_core_stays_small() -> None:
-    assert sum(map(lines_of_code, python_files(CORE))) < 4200
+    assert sum(map(lines_of_code, python_files(CORE))) < BUDGET
     longest = {path.name: len(path.read_text().splitlines()) for path in python_files(ROOT / "project")}
     assert not {name: count for name, count in longest.items() if count > 300}

@@ -11,7 +11,7 @@ from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordCh
 from project.core import DB, CurrentRuntime, Form, Submitted, on_invalid, redirect, render
 from project.core.identity import principal
 from project.core.web.deps import CurrentLimiter
-from project.core.web.pages import safe_next
+from project.core.web.redirects import safe_next
 
 router = APIRouter()
 

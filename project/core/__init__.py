@@ -46,8 +46,10 @@ if TYPE_CHECKING:
         Offset as Offset,
         PageNumber as PageNumber,
     )
+    from project.core.web.error_pages import on_invalid as on_invalid
     from project.core.web.forms import Form as Form, Submitted as Submitted
-    from project.core.web.pages import on_invalid as on_invalid, redirect as redirect, render as render
+    from project.core.web.pages import render as render
+    from project.core.web.redirects import redirect as redirect
     from project.core.web.schemas import Page as Page, ReadSchema as ReadSchema
 
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from sqlmodel import select
 from apps.accounts.models import Session, User
 from apps.accounts.testing import PASSWORD, MakeUser
 from project.core import AsyncSession
+from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
 
 SIGN_UP = {"email": "Ann@Example.com", "password": PASSWORD, "name": "Ann"}
@@ -21,10 +22,12 @@ async def test_json_sign_up_answers_201_and_where_the_account_is(client: httpx2.
     assert "password" not in answer.text
 
 
-async def test_page_sign_up_signs_in_and_goes_home(client: httpx2.AsyncClient, db: AsyncSession) -> None:
-    answer = await client.post("/accounts/signup", data=SIGN_UP)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert "Welcome!" in (await client.get("/")).text
+async def test_page_sign_up_signs_in_and_goes_home(
+    either_page: Page, client: httpx2.AsyncClient, db: AsyncSession
+) -> None:
+    page = await either_page.open("/").click("Sign up")
+    await page.fill("E-mail", "Ann@Example.com").fill("Password", PASSWORD).fill("Name", "Ann").submit("Sign up")
+    assert (page.url, page.messages) == ("/", ["Welcome! Your account is ready."])
     assert (await client.get("/api/v1/accounts/me")).json()["name"] == "Ann"
     user = (await db.exec(select(User))).one()
     assert user.hashed_password.startswith("$argon2id$")
@@ -70,10 +73,13 @@ async def test_bad_data_gets_the_same_code_and_words_in_json_and_on_the_page(
     assert json.json()["errors"][0]["message"].split("{")[0] in page.text
 
 
-async def test_a_refused_form_keeps_its_values_but_never_the_password(client: httpx2.AsyncClient) -> None:
-    page = await client.post("/accounts/signup", data=SIGN_UP | {"email": "nobody", "password": "my secret words"})
-    assert 'value="nobody"' in page.text
-    assert "my secret words" not in page.text
+async def test_a_refused_form_keeps_its_values_but_never_the_password(either_page: Page) -> None:
+    page = await either_page.open("/accounts/signup").fill("E-mail", "nobody").fill("Password", "my secret words")
+    await page.submit("Sign up")
+    assert page.errors == {"E-mail": "An email address must have an @-sign."}
+    assert page.summary == ["E-mail: An email address must have an @-sign."]
+    assert 'value="nobody"' in page.answer.text
+    assert "my secret words" not in page.answer.text
 
 
 async def test_htmx_gets_only_the_form(client: httpx2.AsyncClient) -> None:

@@ -1,36 +1,40 @@
-"""A real server and a real browser: Debian's Chromium, driven by Playwright."""
+"""A real server and a real browser: Debian's Chromium, driven by Playwright. One of each for all tests."""
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import httpx2
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from fastapi import FastAPI
+from playwright.async_api import Browser, expect
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SECONDS = 30
+from apps.accounts.testing import add_user, sign_in_as
+from project.core.asgi import create_app
+from project.core.conf import ROOT
+from project.core.db.migrations import migrate_database
+from project.core.management.environment.dotenv import data_dir
+from project.core.testing import browsing
+from project.core.testing.plugin import MakeSettings
+from project.core.web.limits import Limiter
+from project.settings import Settings
+from tests.browser.lab.app import GATE, GRANTED
+from tests.browser.visitors import Look, Visit, Visitor, visiting
+
+INSTALLED = [*Settings.model_fields["INSTALLED_APPS"].default, "tests.browser.lab"]
+MISSING = pytest.StashKey[int]()
+expect.set_options(timeout=10_000)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a browser these tests are not run, and the last lines say so."""
     here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    if CHROMIUM is None and here:
+    if browsing.CHROMIUM is None and here:
         config.hook.pytest_deselected(items=here)
         items[:] = [item for item in items if item not in here]
         config.stash.setdefault(MISSING, len(here))
-
-
-MISSING = pytest.StashKey[int]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -39,56 +43,54 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def site_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`manage.py runserver` with an empty database of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = os.environ | {
-        "MANAGE_NO_BOOTSTRAP": "1",
-        "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz",
-        "DEBUG": "true",
-        "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('browser')}/db.sqlite3",
-    }
-    words = [sys.executable, "manage.py", "runserver", str(port), "--noreload"]
-    server = subprocess.Popen(words, cwd=ROOT, env=env, process_group=0)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{url}/health/live", timeout=SECONDS).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.05)
+async def site(make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The site in development, with the lab and an empty database of its own."""
+    path = tmp_path_factory.mktemp("browser") / "db.sqlite3"
+    await migrate_database(f"sqlite+aiosqlite:///{path}")
+    settings = make_settings(
+        DEBUG=True, DATABASE_URL=f"sqlite:///{path}", DATA_DIR=data_dir(ROOT), INSTALLED_APPS=INSTALLED
+    )
+    app = create_app(settings)
+    browsing.add_refusals(app)
+    return app
+
+
+@pytest.fixture(scope="session")
+async def site_url(site: FastAPI) -> AsyncIterator[str]:
+    """Where it is served."""
+    async with browsing.serving(site) as url:
         yield url
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        server.wait(SECONDS)
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One headless Chromium for all tests."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    async with browsing.browsing() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
-async def page(browser: Browser, site_url: str) -> AsyncIterator[Page]:
-    """A page of a new visitor; a refused resource, a script error or a request off the site fails the test."""
-    context = await browser.new_context(base_url=site_url, viewport={"width": 1280, "height": 800})
-    page = await context.new_page()
-    page.set_default_timeout(SECONDS * 1000)
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda line: trouble.append(line.text) if "Content Security Policy" in line.text else None)
-    page.on(
-        "request",
-        lambda request: trouble.append(request.url) if not request.url.startswith((site_url, "data:")) else None,
-    )
-    yield page
-    await context.close()
-    assert trouble == []
+async def visit(browser: Browser, site: FastAPI, site_url: str) -> AsyncIterator[Visit]:
+    """Visitors of the site: `await visit(PHONE_DARK)`, or `await visit(who="staff")` for one who is signed in."""
+    site.state.limiter = Limiter()
+    GRANTED.clear()
+    GATE.set()
+    async with AsyncExitStack() as stack:
+
+        async def come(look: Look = Look("desktop-light"), *, who: str = "", **options: Any) -> Visitor:
+            visitor = await stack.enter_async_context(visiting(browser, site_url, look, **options))
+            if who:
+                await sign_in(visitor, site, is_staff=who == "staff", is_superuser=who == "staff")
+            return visitor
+
+        yield come
+
+
+async def sign_in(visitor: Visitor, site: FastAPI, **values: Any) -> None:
+    """Give the visitor an account and its session, without the cost of hashing."""
+    visitor.email = f"{uuid4().hex[:12]}@example.com"
+    user = await add_user(site, visitor.email, **values)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=site), base_url=visitor.site) as client:
+        await sign_in_as(client, site, user)
+        cookies = [{"name": name, "value": value, "url": visitor.site} for name, value in client.cookies.items()]
+    await visitor.page.context.add_cookies(cookies)  # type: ignore[arg-type]

@@ -1,8 +1,17 @@
 """What the macros do in a real browser, where the hand and the focus are."""
 
+import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.visitors import PHONE_LIGHT, Visit
+
 GALLERY = "/_dev/ui"
+
+
+@pytest.fixture
+async def page(visit: Visit) -> Page:
+    """A visitor's page."""
+    return (await visit()).page
 
 
 async def test_deleting_asks_in_a_dialog_that_the_keyboard_masters(page: Page) -> None:
@@ -92,8 +101,13 @@ async def test_live_validation_marks_its_control_and_unmarks_it(page: Page) -> N
     await expect(box).not_to_have_attribute("aria-invalid", "true")
 
 
-async def test_a_phone_shows_every_component_without_scrolling_sideways(page: Page) -> None:
-    await page.set_viewport_size({"width": 360, "height": 740})
-    for path in (GALLERY, "/", "/accounts/signup", "/nothing-here"):
-        await page.goto(path)
-        assert await page.evaluate("document.documentElement.scrollWidth") == 360, path
+async def test_a_phone_shows_every_component_without_scrolling_sideways(visit: Visit) -> None:
+    page = (await visit(PHONE_LIGHT)).page
+    await page.goto(GALLERY)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def test_a_boosted_link_brings_the_gallery_with_its_style(page: Page) -> None:
+    await page.goto("/")
+    await page.get_by_role("link", name="Look at the components").click()
+    await expect(page.locator("#button")).to_have_css("overflow", "clip")

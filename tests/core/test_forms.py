@@ -1,38 +1,12 @@
 """Forms from schemas: labels, limits, values and errors."""
 
-from datetime import date, datetime
-from enum import StrEnum
-from typing import Annotated
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
 
 from project.core import Form
 from project.core.errors import FieldError
-
-
-class State(StrEnum):
-    """Two choices."""
-
-    DRAFT = "draft"
-    LIVE = "live"
-
-
-class Everything(BaseModel):
-    """One of each."""
-
-    title: str = Field(title="The title", description="Keep it short.", min_length=2, max_length=80)
-    email: EmailStr
-    password: SecretStr = Field(min_length=8)
-    count: int = Field(default=3, ge=1, le=9)
-    price: float | None = None
-    ready: bool = False
-    state: State = State.DRAFT
-    day: date | None = None
-    moment: datetime | None = None
-    link: HttpUrl | None = None
-    lines: list[str] = []
-    body: Annotated[str, Field(json_schema_extra={"widget": "textarea"})] = ""
+from tests.core.probe.forms import Everything, PageUpdate, PictureCreate
 
 
 def test_kinds_follow_from_types() -> None:
@@ -41,16 +15,23 @@ def test_kinds_follow_from_types() -> None:
         "title": "text",
         "email": "email",
         "password": "password",
+        "link": "url",
+        "phone": "tel",
         "count": "number",
         "price": "number",
         "ready": "checkbox",
         "state": "select",
+        "colour": "select",
+        "size": "radio",
+        "colours": "checkboxes",
         "day": "date",
         "moment": "datetime-local",
-        "link": "url",
+        "clock": "time",
         "lines": "textarea",
         "body": "textarea",
     }
+    kinds = {field.name: field.kind for field in Form(PictureCreate).fields}
+    assert kinds == {"caption": "text", "picture": "file", "more": "file"}
 
 
 def test_titles_limits_and_choices_come_from_the_schema() -> None:
@@ -61,6 +42,13 @@ def test_titles_limits_and_choices_come_from_the_schema() -> None:
     assert form["state"].choices == [("draft", "Draft"), ("live", "Live")]
     assert form["state"].hint == ""
     assert (form["count"].value, form["state"].value) == ("3", "draft")
+    assert form["colour"].choices[0] == ("", "None")
+    assert form["colours"].choices == [("red", "Red"), ("dark_blue", "Dark blue")]
+    picture = Form(PictureCreate)["picture"]
+    assert (picture.attrs, picture.hint) == (
+        {"accept": "image/png,image/gif"},
+        "PNG or GIF, at most 20 kB.",
+    )
 
 
 def test_values_are_kept_but_passwords_never() -> None:
@@ -71,10 +59,28 @@ def test_values_are_kept_but_passwords_never() -> None:
 
 def test_errors_stand_beside_their_field_or_above_the_form() -> None:
     form = Form(Everything, {}, [FieldError("title", "x", "Too short."), FieldError("nobody", "x", "Odd.")])
-    assert ([each.message for each in form["title"].errors], form.errors[0].message) == (["Too short."], "Odd.")
+    beside, above = form["title"].errors, form.errors
+    assert ([error.message for error in beside], [error.message for error in above]) == (["Too short."], ["Odd."])
     assert form.invalid
 
 
 def test_an_unknown_field_says_so() -> None:
     with pytest.raises(KeyError, match="no field 'nope'"):
         Form(Everything)["nope"]
+
+
+def test_a_moment_is_shown_in_utc() -> None:
+    there = datetime(2026, 5, 31, 18, tzinfo=timezone(timedelta(hours=2)))
+    assert Form(Everything, {"moment": there})["moment"].value == "2026-05-31T16:00"
+    assert Form(Everything, {"moment": there.astimezone(UTC)})["moment"].value == "2026-05-31T16:00"
+
+
+def test_an_error_of_a_hidden_field_stands_above_the_form() -> None:
+    form = Form(PageUpdate, {"version": 2}, [FieldError("version", "missing", "This field is required.")])
+    assert (form["version"].errors, len(form.errors)) == ([], 1)
+
+
+def test_each_form_has_a_token_of_its_own_unless_told_otherwise() -> None:
+    assert len(Form(Everything).once) >= 16
+    assert Form(Everything).once != Form(Everything).once
+    assert Form(Everything, once=False).once == ""

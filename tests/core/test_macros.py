@@ -57,6 +57,7 @@ CALLS = {
     "search": "{{ ui.search(evil, evil, 'x', evil, evil, evil) }}",
     "tabs": "{% call ui.tabs('x', evil, [('a', evil, evil)], 'a') %}{{ evil }}{% endcall %}",
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
+    "flashes_beside": "{{ ui.flashes_beside([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
@@ -171,7 +172,7 @@ def test_tabs_are_links_of_which_one_is_current() -> None:
 
 def test_deleting_asks_first_with_and_without_javascript() -> None:
     html = draw("{{ ui.delete('p7', 'Delete', '/ask', '/delete', 'Delete Hello?', 'For good.') }}")
-    assert '<a class="button button-quiet button-small" href="/ask" data-dialog="p7-dialog">' in html
+    assert '<a class="button button-quiet button-small" href="/ask" data-dialog="p7-dialog" hx-boost="false">' in html
     assert '<dialog class="dialog" id="p7-dialog" aria-labelledby="p7-title" aria-describedby="p7-text">' in html
     assert 'method="post" action="/delete"' in html
     assert 'hx-swap="delete"' in html

@@ -2,9 +2,11 @@
 
 import httpx2
 import pytest
+from fastapi import Response
 
 from apps.accounts.testing import PASSWORD
-from project.core.web.pages import safe_next
+from project.core.web.htmx import tell_htmx
+from project.core.web.redirects import safe_next
 
 SIGN_UP = {"email": "ann@example.com", "password": PASSWORD}
 
@@ -47,6 +49,13 @@ async def test_a_message_survives_the_redirect_and_is_shown_once(client: httpx2.
     assert "Welcome!" not in (await client.get("/")).text
 
 
+async def test_two_messages_before_a_page_are_both_shown(probe: httpx2.AsyncClient) -> None:
+    await probe.post("/probe/notes", data={"body": "hello"})
+    await probe.post("/accounts/signup", data=SIGN_UP)
+    page = (await probe.get("/")).text
+    assert ("Noted." in page, "Welcome!" in page) == (True, True)
+
+
 async def test_a_forged_message_is_not_shown(client: httpx2.AsyncClient) -> None:
     client.cookies.set("flash", "eyJhbGciOiJub25lIn0.eyJtZXNzYWdlcyI6W1siZXJyb3IiLCJldmlsIl1dfQ.")
     answer = await client.get("/")
@@ -61,6 +70,40 @@ async def test_a_refusal_htmx_does_not_swap_in_reaches_it_as_words(probe: httpx2
     assert (page.status_code, told.status_code, told.headers["retry-after"]) == (429, 429, "7")
     assert 'name="note"' in page.text
     assert 'id="trouble-message">Ten a minute are enough.' in told.text
+
+
+async def test_a_message_arrives_beside_a_fragment(probe: httpx2.AsyncClient) -> None:
+    answer = await probe.post("/probe/notes/fragment", data={"body": "hello"}, headers={"HX-Request": "true"})
+    beside = answer.text.partition('<div id="flashes" hx-swap-oob=')[2]
+    assert ("Noted &lt;here&gt;." in beside, "<html" in answer.text) == (True, False)
+    whole = await probe.post("/probe/notes/fragment", data={"body": "hello"})
+    assert ("Noted &lt;here&gt;." in whole.text, "hx-swap-oob" in whole.text) == (True, False)
+
+
+async def test_a_message_left_for_the_next_page_waits_until_a_whole_page_shows_it(probe: httpx2.AsyncClient) -> None:
+    await probe.post("/probe/notes", data={"body": "hello"})
+    assert "Noted." not in (await probe.get("/probe/notes", headers={"HX-Request": "true"})).text
+    boosted = await probe.get("/probe/notes", headers={"HX-Request": "true", "HX-Boosted": "true"})
+    assert "Noted." in boosted.text
+    assert "Noted." not in (await probe.get("/probe/notes")).text
+
+
+async def test_a_boosted_form_is_led_on_like_a_plain_one(probe: httpx2.AsyncClient) -> None:
+    boosted = {"HX-Request": "true", "HX-Boosted": "true"}
+    answer = await probe.post("/probe/notes", data={"body": "hello"}, headers=boosted)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/probe/notes")
+    assert "HX-Boosted" in answer.headers["vary"]
+
+
+def test_htmx_is_told_what_to_do_besides() -> None:
+    told = tell_htmx(Response(), push_url="/a", retarget="#list", reswap="none", trigger={"saved": {"id": 1}})
+    assert {name: value for name, value in told.headers.items() if name.startswith("hx-")} == {
+        "hx-push-url": "/a",
+        "hx-retarget": "#list",
+        "hx-reswap": "none",
+        "hx-trigger": '{"saved": {"id": 1}}',
+    }
+    assert tell_htmx(Response(), refresh=True, trigger="saved").headers["hx-refresh"] == "true"
 
 
 async def test_htmx_is_led_on_by_its_own_header(client: httpx2.AsyncClient) -> None:

@@ -13,6 +13,8 @@ from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 from sqlmodel.main import SQLModelMetaclass, get_column_from_field
 
+from project.core.errors import Stale
+
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -92,3 +94,23 @@ class Timestamped(SQLModel):
 
     created_at: datetime = Field(default_factory=now)
     updated_at: datetime = Field(default_factory=now, sa_column_kwargs={"onupdate": now})
+
+
+class Versioned(SQLModel):
+    """Adds `version`, counted up by every change, so that nobody overwrites what they have not seen.
+
+    A form carries it as a hidden field (`version: RowVersion` in its schema); the service says
+    `post.expect(data.version)` before it changes the row. Two changes at the same moment: the later one is
+    refused by the database, with the same 412.
+    """
+
+    version: int = Field(default=1)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805
+        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]
+
+    def expect(self, version: int) -> None:
+        """Raises Stale when the row is not the one that was shown."""
+        if self.version != version:
+            raise Stale()

@@ -15,7 +15,7 @@ from project.core.management.environment import ROOT
 CORE_GROUPS = {
     "Site": ["runserver", "check", "routes", "settings", "shell"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
-    "Development": ["test", "ci", "lock", "assets"],
+    "Development": ["test", "ci", "screenshots", "lock", "assets"],
 }
 CORE = [name for names in CORE_GROUPS.values() for name in names]
 CACHE = ROOT / ".data" / "commands.json"

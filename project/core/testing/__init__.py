@@ -3,6 +3,8 @@
 A test that takes one of the fixtures with a database is an `async def`; `manage` is for plain ones.
 
 client          an HTTP client on the app: same event loop, lifespan run, no network
+page, htmx_page a page as people use it, without a browser: fill by label, press by the words; with htmx
+either_page     the same: the test runs once as plain HTML, once as htmx
 db              a session in the same transaction as the app's; everything is rolled back, commits too
 app, runtime    the site under test
 live_client     the same on a database of its own, where commits are real: for races and commit failures

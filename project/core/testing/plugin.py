@@ -20,6 +20,8 @@ from project.core.db.session import AsyncSession
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
+from project.core.testing.htmx import HtmxPage
+from project.core.testing.pages import Page
 from project.core.web.limits import Limiter
 
 BACKENDS = ["sqlite", "postgresql"]
@@ -90,6 +92,8 @@ MakeSettings = Callable[..., Settings]
 def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempPathFactory) -> MakeSettings:
     """Settings as in production, untouched by .env, with what a test wants changed."""
     data = tmp_path_factory.mktemp("data")
+    (data / "vendor").mkdir()
+    (data / "vendor" / "htmx.min.js").touch()
 
     def make(**values: object) -> Settings:
         usual = {
@@ -160,6 +164,25 @@ async def new_client() -> AsyncIterator[NewClient]:
 def client(app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     """A client on the app; nobody is signed in."""
     return new_client(app)
+
+
+@pytest.fixture
+def page(client: httpx2.AsyncClient) -> Page:
+    """A tab without JavaScript, with the cookies of `client`."""
+    return Page(client)
+
+
+@pytest.fixture
+def htmx_page(client: httpx2.AsyncClient) -> HtmxPage:
+    """A tab in which htmx runs, with the cookies of `client`."""
+    return HtmxPage(client)
+
+
+@pytest.fixture(params=[Page, HtmxPage], ids=["html", "htmx"])
+def either_page(request: pytest.FixtureRequest, client: httpx2.AsyncClient) -> Page:
+    """A tab without JavaScript, then one with htmx: the test runs twice."""
+    found: Page = request.param(client)
+    return found
 
 
 @pytest.fixture

@@ -28,19 +28,24 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
-        is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        if declared.isdigit() and int(declared[:20]) > self.limit:
+        expected = int(declared[:20]) if declared.isdigit() else 0
+        kind = headers.get("content-type", "")
+        is_form = kind.startswith("application/x-www-form-urlencoded")
+        if expected > self.limit and not kind.startswith("multipart/form-data"):
             await (await answer(Request(scope, receive), TOO_LARGE))(scope, receive, send)
             return
         read = pairs = 0
 
         async def counted() -> Message:
             nonlocal read, pairs
+            limit = scope.get("state", {}).get("max_body", self.limit)  # a form that asks for files takes more
+            if expected > limit:
+                raise HTTPException(TOO_LARGE.status, TOO_LARGE.detail, TOO_LARGE.headers)
             message = await receive()
             body = message.get("body", b"")
             read += len(body)
             pairs += body.count(b"&") if is_form else 0  # the parser passes empty pairs over, one by one
-            if read > self.limit or pairs > self.fields:
+            if read > limit or pairs > self.fields:
                 raise HTTPException(TOO_LARGE.status, TOO_LARGE.detail, TOO_LARGE.headers)
             return message
 

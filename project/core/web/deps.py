@@ -29,6 +29,7 @@ async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """The request's unit of work: read-only for GET and HEAD, committed before the answer leaves."""
     write = conn.scope.get("method") not in READING
     async with current_runtime(conn).unit_of_work(write=write) as db:
+        conn.state.db = db
         yield db
 
 

@@ -54,7 +54,8 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers["X-Request-ID"] = current
-                _add_headers(headers, scope["path"], https=self.secure)
+                personal = scope["state"].get("principal") is not None
+                _add_headers(headers, scope["path"], https=self.secure, personal=personal)
             await send(message)
 
         try:
@@ -75,7 +76,7 @@ class Edge:
             request_id.reset(token)
 
 
-def _add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
+def _add_headers(headers: MutableHeaders, path: str, *, https: bool, personal: bool) -> None:
     """Add the headers of every answer, as far as the handler has not set them itself."""
     styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
     headers.setdefault("Content-Security-Policy", f"{POLICY} 'unsafe-inline'" if styled else POLICY)
@@ -86,5 +87,7 @@ def _add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
     if path.startswith("/static/"):
         headers.setdefault("Cache-Control", "no-cache")
     elif "cache-control" not in headers:
-        headers["Cache-Control"] = "no-store" if f"{path}/".startswith("/admin/") else "private, no-cache"
+        # What is somebody's own must not come back from the browser's memory by Back after they have logged out.
+        kept = not personal and not f"{path}/".startswith("/admin/")
+        headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
         headers.add_vary_header("Cookie")

@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket
 from project.core.db.session import lacks_table, sqlstate
 from project.core.errors import DomainError, FieldError, Stale, Unavailable
 from project.core.log import get_logger
+from project.core.web.forms.reading import Answered
 from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
@@ -97,7 +98,7 @@ async def answer(request: Request, refusal: Refusal) -> Response:
         return own
     if f"{request.url.path}/".startswith("/api/"):
         return problem(request, refusal)
-    from project.core.web.pages import error_page, to_login
+    from project.core.web.error_pages import error_page, to_login
 
     return to_login(request, refusal) or await error_page(request, refusal)
 
@@ -194,6 +195,8 @@ def _away(error: Exception) -> Refusal:
 def install(app: FastAPI) -> None:
     """Let every expected exception be answered here; the edge answers the others."""
 
+    from project.core.web.once import first_answer
+
     async def handle(conn: HTTPConnection, error: Exception) -> Response | None:
         refusal = refusal_of(error)
         if refusal.status == 500 and not isinstance(error, HTTPException):
@@ -201,7 +204,8 @@ def install(app: FastAPI) -> None:
         if isinstance(conn, WebSocket):
             await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
             return None
-        return await answer(Request(conn.scope, conn.receive), refusal)  # type: ignore[attr-defined]
+        request = Request(conn.scope, conn.receive)  # type: ignore[attr-defined]
+        return (await first_answer(request) if refusal.status < 500 else None) or await answer(request, refusal)
 
     for kind in (
         DomainError,
@@ -215,7 +219,12 @@ def install(app: FastAPI) -> None:
         ConnectionError,
     ):
         app.add_exception_handler(kind, handle)  # type: ignore[arg-type]
+    app.add_exception_handler(Answered, _answered)  # type: ignore[arg-type]
     app.add_exception_handler(WebSocketRequestValidationError, _close_invalid)  # type: ignore[arg-type]
+
+
+async def _answered(_: Request, known: Answered) -> Response:
+    return known.response
 
 
 async def _close_invalid(socket: WebSocket, _: WebSocketRequestValidationError) -> None:

@@ -25,11 +25,13 @@ from project.core import (
     redirect,
     render,
 )
+from tests.core.probe import forms
 from tests.core.probe.models import Child, Counter, Note, State
 
 HAPPENED: list[str] = []
 api = APIRouter()
 pages = APIRouter()
+pages.include_router(forms.pages)
 sockets = APIRouter()
 
 

@@ -5,6 +5,10 @@ from enum import StrEnum
 from sqlalchemy import Enum, ForeignKey
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlmodel import SQLModel
+
+from project.core import Model
+from project.core.db.models import Versioned
 
 
 class Base(DeclarativeBase):
@@ -52,7 +56,19 @@ class Counter(Base):
     count: Mapped[int] = mapped_column(default=0)
 
 
+class Page(Model, Versioned, table=True):
+    """A text that several people change."""
+
+    __tablename__ = "probe_page"
+    body: str = ""
+
+
+PAGES = SQLModel.metadata.tables["probe_page"]
+SQLModel.metadata.remove(PAGES)
+
+
 async def create(engine: AsyncEngine) -> None:
     """Make the tables."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(PAGES.create)

@@ -63,16 +63,51 @@
     for (const button of event.target.querySelectorAll("[data-shown]")) reveal(button, false);
   }, true);
 
-  document.addEventListener("htmx:afterSettle", (event) => {
-    event.target.querySelector(".summary")?.focus();
+  // A boosted link or form moves the whole page, wherever it stands; what is no page of ours is left to the browser.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (!detail.boosted) return;
+    const { xhr, pathInfo } = detail;
+    const html = (xhr.getResponseHeader("Content-Type") || "").startsWith("text/html");
+    if (html && /<body[^>]*\bhx-boost="true"/.test(xhr.responseText)) {
+      Object.assign(detail, { shouldSwap: true, isError: false, target: document.body, swapOverride: "innerHTML show:window:top" });
+    } else if (xhr.status < 400) {
+      detail.shouldSwap = false;
+      location.assign(pathInfo.responsePath || pathInfo.finalRequestPath);
+    }
   });
 
-  document.addEventListener("htmx:responseError", (event) => {
-    const answer = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+  document.addEventListener("htmx:afterSettle", ({ detail, target }) => {
+    const summary = target.querySelector(".summary");
+    if (summary) summary.focus();
+    else if (detail.boosted && !document.activeElement?.matches("[autofocus]")) {
+      document.getElementById("main")?.focus({ preventScroll: true });
+    }
+    if (detail.boosted) showTheme();
+    if (target.matches(".field-notes")) {
+      const wrong = target.querySelector(".field-error") !== null;
+      for (const control of document.querySelectorAll(`[aria-describedby~="${target.id}"]`)) {
+        if (wrong) control.setAttribute("aria-invalid", "true");
+        else control.removeAttribute("aria-invalid");
+      }
+    }
+  });
+
+  // A message that arrives beside a fragment has to be seen wherever the reader has scrolled to.
+  document.addEventListener("htmx:oobAfterSwap", ({ target }) => {
+    if (target.id === "flashes") target.classList.add("flashes-floating");
+  });
+
+  const unasked = (detail) => detail.target?.matches(".field-notes");  // the check of a field; its form will tell
+
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    if (unasked(detail)) return;
+    const answer = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
     complain(answer.getElementById("trouble-message")?.textContent);
   });
 
-  document.addEventListener("htmx:sendError", () => {
-    complain(document.getElementById("trouble").dataset.unreachable);
-  });
+  for (const event of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(event, ({ detail }) => {
+      if (!unasked(detail)) complain(document.getElementById("trouble").dataset.unreachable);
+    });
+  }
 })();

@@ -13,8 +13,11 @@ from starlette.responses import Response
 from project.core.db.models import now
 from project.core.db.queries import Slice
 from project.core.errors import FieldError
+from project.core.web.error_pages import on_invalid
 from project.core.web.forms import Form, Submitted
-from project.core.web.pages import on_invalid, redirect, render, wants_fragment
+from project.core.web.htmx import is_htmx
+from project.core.web.pages import render
+from project.core.web.redirects import redirect
 
 TEMPLATE = "core/dev/ui.html"
 CITIES = [
@@ -197,7 +200,7 @@ async def ask(request: Request, city: str) -> Response:
 @router.post("/rows/{city}/delete")
 async def delete(request: Request, city: str) -> Response:
     """Nothing, which is what is left of the row."""
-    return Response() if wants_fragment(request) else redirect("dev:ui", flash=f"{city} is deleted, or would be.")
+    return Response() if is_htmx(request) else redirect("dev:ui", flash=f"{city} is deleted, or would be.")
 
 
 @router.post("/form", name="dev:form")

@@ -1,0 +1,1 @@
+"""An app whose one form gets whatever answer it asks for."""

@@ -1,0 +1,45 @@
+"""The form, what it has done, and a gate that lets a test hold an answer back."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from project.core import AppConfig, Forbidden, Form, Submitted, TooMany, on_invalid, redirect, render
+
+GRANTED: list[str] = []
+GATE = asyncio.Event()
+pages = APIRouter()
+
+
+class Wish(BaseModel):
+    """What the answer shall be."""
+
+    answer: Literal["fine", "forbidden", "too often", "broken"] = Field(default="fine", title="Answer")
+    note: str = Field(default="", max_length=40, title="Note")
+
+
+@pages.get("/wish", name="lab:wish")
+async def wish_form(request: Request) -> Response:
+    """The form."""
+    return render(request, "lab/wish.html", {"form": Form(Wish)})
+
+
+@pages.post("/wish")
+@on_invalid("lab/wish.html")
+async def grant(data: Submitted[Wish]) -> Response:
+    """The answer, once the gate is open."""
+    GRANTED.append(data.note)
+    await GATE.wait()
+    match data.answer:
+        case "forbidden":
+            raise Forbidden("Not for you.")
+        case "too often":
+            raise TooMany("Ten a minute are enough.", retry_after=7)
+        case "broken":
+            raise RuntimeError("a bug of the lab")
+    return redirect("lab:wish", flash="Granted.")
+
+
+config = AppConfig(label="lab", title="Lab", pages=pages)

@@ -1,0 +1,107 @@
+"""WCAG 2.2 AA by axe-core: every page there is and every form it refuses, in both themes and widths."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import FastAPI
+from playwright.async_api import Page
+
+from project.core.testing import browsing
+from tests.browser.visitors import Visit
+
+SPEC = find_spec("axe_playwright_python")  # a wheel around axe.min.js, which is all we take of it
+AXE = (Path(((SPEC and SPEC.submodule_search_locations) or [""])[0]) / "axe.min.js").read_text()
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WIDTHS = [(360, 740), (1440, 900)]
+# Where the markup is somebody else's: the rules it breaks, and whose it is.
+NOT_OURS = {
+    "/admin": {
+        "listitem": "SQLAdmin's menu items stand in no list",
+        "button-name": "SQLAdmin's button that empties the search shows only a cross",
+    },
+    "/api/docs": {
+        "color-contrast": "Swagger UI's badges and buttons",
+        "nested-interactive": "Swagger UI's operation is a button with a link in it",
+        "target-size": "Swagger UI's links to an operation stand close",
+    },
+}
+
+
+async def run_axe(page: Page, *rules: str) -> list[dict[str, str]]:
+    """What the page as it stands breaks, of the standard or of the named rules."""
+    options = {"resultTypes": ["violations"], "preload": False, "runOnly": list(rules or STANDARD)}
+    brief = "rule.nodes.map(node => ({rule: rule.id, where: node.target.join(' '), why: node.failureSummary}))"
+    found: list[dict[str, str]] = await page.evaluate(
+        f"async () => (await axe.run({json.dumps(options)})).violations.flatMap(rule => {brief})"
+    )
+    return found
+
+
+async def broken(page: Page, name: str) -> list[str]:
+    """Our violations in each width and theme; a theme changes nothing but colours."""
+    excused = {rule for start, rules in NOT_OURS.items() if name.startswith(start) for rule in rules}
+    lines = []
+    for width, height in WIDTHS[: 1 if name in browsing.REFUSAL_PATHS else 2]:
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        found = await run_axe(page)
+        await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        found += await run_axe(page, "color-contrast", "link-in-text-block")
+        lines += [f"{name} at {width}: {each}" for each in found if each["rule"] not in excused]
+    return lines
+
+
+async def is_too_wide(page: Page) -> bool:
+    """Whether one has to scroll sideways on the narrowest screen that WCAG asks about (1.4.10)."""
+    await page.set_viewport_size({"width": 320, "height": 640})
+    wide: bool = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return wide
+
+
+async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit, site: FastAPI) -> None:
+    trouble: list[str] = []
+    seen: set[str] = set()
+    for who, paths in {"": browsing.REFUSAL_PATHS, "member": [], "staff": []}.items():
+        visitor = await visit(who=who)
+        visitor.provokes = set(range(400, 600))
+        await visitor.page.add_init_script(AXE)
+        for path in [*browsing.page_paths(site), *paths]:
+            if path == "/" or path not in seen:  # for somebody else only the frame differs, and / shows that
+                trouble += await look_at(visitor.page, path, seen)
+    assert not trouble, "\n".join(trouble)
+    refused = {f"/accounts/{name} refused" for name in ("signup", "login", "profile", "password", "delete")}
+    assert refused | {"/", "/api/docs", "/admin/", "/admin/user/list", *browsing.REFUSAL_PATHS} <= seen
+
+
+async def look_at(page: Page, path: str, seen: set[str]) -> list[str]:
+    """What is wrong with a page and with the form it refuses; notes what there was to see."""
+    if not await browsing.show(page, path):
+        return []
+    if path == "/api/docs":
+        await page.locator(".opblock").first.wait_for()
+    seen.add(path)
+    trouble = await broken(page, path)
+    if not path.startswith(tuple(NOT_OURS)) and await is_too_wide(page):
+        trouble.append(f"{path} is wider than 320 pixels")
+    if await browsing.show_refused(page):
+        seen.add(f"{path} refused")
+        trouble += await broken(page, f"{path} refused")
+    return trouble
+
+
+async def test_axe_would_find_what_it_is_there_for(visit: Visit) -> None:
+    visitor = await visit()
+    page = visitor.page
+    await page.add_init_script(AXE)
+    await page.goto("/accounts/login")
+    assert not await run_axe(page)
+    await page.evaluate("""() => {
+      document.querySelector("label").remove();
+      document.querySelector("h1").style.color = "rgb(200, 200, 200)";
+      const small = ["a", "b"].map(text => Object.assign(document.createElement("button"), {textContent: text}));
+      for (const button of small) button.style.cssText = "all: unset; cursor: pointer; font-size: 8px";
+      document.querySelector("main").append(...small);
+    }""")
+    found = {each["rule"] for each in await run_axe(page)}
+    assert {"label", "color-contrast", "target-size"} <= found

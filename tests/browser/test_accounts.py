@@ -1,0 +1,88 @@
+"""An account's life as its owner sees it: on a phone and at a desk, dark and light, and without JavaScript."""
+
+from uuid import uuid4
+
+from playwright.async_api import expect
+
+from apps.accounts.testing import PASSWORD
+from tests.browser.visitors import EVERY, PLAIN, SCRIPTED, Look, Visit, labelled, of_look
+
+
+@of_look(EVERY)
+async def test_somebody_signs_up_is_refused_first_and_logs_out_and_in_again(visit: Visit, look: Look) -> None:
+    visitor = await visit(look)
+    page = visitor.page
+    visitor.provokes = {422}
+    email = f"{uuid4().hex[:12]}@example.com"
+    await page.goto("/")
+    await visitor.press(page.get_by_role("link", name="Sign up").first)
+    await labelled(page, "E-mail").fill(email)
+    await labelled(page, "Password").fill(email)
+    await visitor.press(page.get_by_role("button", name="Sign up"))
+    await expect(page.get_by_text("Choose a password that is not your e-mail.").first).to_be_visible()
+    await expect(labelled(page, "E-mail")).to_have_value(email)
+    await expect(labelled(page, "Password")).to_have_value("")
+
+    await labelled(page, "Password").fill(PASSWORD)
+    await visitor.press(page.get_by_role("button", name="Sign up"))
+    await expect(page.get_by_text("Welcome!")).to_be_visible()
+
+    await visitor.press(page.get_by_role("button", name="Log out").first)
+    await expect(page.get_by_text("You are logged out.")).to_be_visible()
+    await page.goto("/accounts/profile")
+    await labelled(page, "E-mail").fill(email)
+    await labelled(page, "Password").fill("not the password")
+    await visitor.press(page.get_by_role("button", name="Log in"))
+    await expect(page.get_by_text("E-mail or password is not right.").first).to_be_visible()
+    await labelled(page, "Password").fill(PASSWORD)
+    await visitor.press(page.get_by_role("button", name="Log in"))
+    await expect(page).to_have_url("/accounts/profile")
+    await expect(page.get_by_role("main").get_by_text(email)).to_be_visible()
+
+
+@of_look(EVERY)
+async def test_a_member_changes_name_and_password_and_leaves(visit: Visit, look: Look) -> None:
+    visitor = await visit(look, who="member")
+    page = visitor.page
+    visitor.provokes = {422}
+    await page.goto("/accounts/profile")
+    await labelled(page, "Name").fill("Ann <b>Example</b>")
+    await visitor.press(page.get_by_role("button", name="Save"))
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(labelled(page, "Name")).to_have_value("Ann <b>Example</b>")
+
+    await visitor.press(page.get_by_role("link", name="Change password"))
+    await labelled(page, "Present password").fill("not the password")
+    await labelled(page, "New password").fill("a quite new password")
+    await visitor.press(page.get_by_role("button", name="Change password"))
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await expect(page).to_have_url("/accounts/password")
+    await labelled(page, "Present password").fill(PASSWORD)
+    await labelled(page, "New password").fill("a quite new password")
+    await visitor.press(page.get_by_role("button", name="Change password"))
+    await expect(page.get_by_text("Your password is changed.")).to_be_visible()
+
+    await visitor.press(page.get_by_role("link", name="Delete account"))
+    await labelled(page, "Password").fill("a quite new password")
+    await visitor.press(page.get_by_role("button", name="Delete my account"))
+    await expect(page.get_by_text("Your account is deleted.")).to_be_visible()
+    await expect(page.get_by_role("link", name="Log in").first).to_be_visible()
+
+
+@of_look(SCRIPTED)
+async def test_a_password_can_be_looked_at_and_leaves_hidden(visit: Visit, look: Look) -> None:
+    visitor = await visit(look)
+    page = visitor.page
+    await page.goto("/accounts/login")
+    await labelled(page, "Password").fill("what did I type")
+    await visitor.press(page.get_by_role("button", name="Show Password"))
+    await expect(labelled(page, "Password")).to_have_attribute("type", "text")
+    await visitor.press(page.get_by_role("button", name="Hide Password"))
+    await expect(labelled(page, "Password")).to_have_attribute("type", "password")
+
+
+async def test_without_javascript_no_button_is_shown_that_needs_it(visit: Visit) -> None:
+    page = (await visit(PLAIN)).page
+    await page.goto("/accounts/login")
+    await expect(page.get_by_role("button", name="Show Password")).to_have_count(0)
+    await expect(page.get_by_role("button", name="theme")).to_have_count(0)

@@ -1,0 +1,36 @@
+"""The admin in the hands of staff, at a desk and on a phone."""
+
+from playwright.async_api import expect
+
+from tests.browser.visitors import SCRIPTED, Look, Visit, labelled, of_look
+
+
+@of_look(SCRIPTED)
+async def test_staff_finds_a_person_edits_the_name_and_looks_at_a_session(visit: Visit, look: Look) -> None:
+    somebody = await visit(who="member")
+    visitor = await visit(look, who="staff")
+    page = visitor.page
+    await page.goto("/")
+    await visitor.press(page.get_by_role("navigation").get_by_role("link", name="Admin"))
+    await visitor.press(page.locator(".page-body").get_by_role("link", name="People"))
+    await page.get_by_placeholder("Search").fill(somebody.email)
+    await visitor.press(page.get_by_role("button", name="Search", exact=True))
+    await expect(page.get_by_role("row")).to_have_count(2)
+    await visitor.press(page.get_by_role("row").filter(has_text=somebody.email).get_by_role("link", name="Edit"))
+    await labelled(page, "Name").fill("Somebody Else")
+    await visitor.press(page.get_by_role("button", name="Save", exact=True))
+    await expect(page.get_by_role("row").filter(has_text="Somebody Else")).to_have_count(1)
+
+    await page.goto("/admin/session/list")
+    await visitor.press(page.get_by_role("link", name="View").first)
+    await expect(page.get_by_role("cell", name="127.0.0.1")).to_be_visible()
+    await visitor.press(page.get_by_role("link", name="Back to site"))
+    await expect(page.get_by_role("contentinfo")).to_be_visible()
+
+
+async def test_a_member_is_told_that_the_admin_is_for_staff(visit: Visit) -> None:
+    visitor = await visit(who="member")
+    visitor.provokes = {403}
+    await visitor.page.goto("/admin/")
+    await expect(visitor.page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    await expect(visitor.page.get_by_role("link", name="Admin")).to_have_count(0)

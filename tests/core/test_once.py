@@ -1,0 +1,131 @@
+"""A form sent twice has one effect and one answer."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import httpx2
+from fastapi import FastAPI
+from sqlalchemy import func, select, update
+
+from apps.accounts.testing import add_user, sign_in_as
+from project.core.db.effects import Effect, find_effect, forget_effects
+from project.core.db.models import now
+from tests.core.probe.models import Note
+
+NOTES = "/probe/notes"
+TOKEN = re.compile(r'name="_once" value="([^"]+)"')
+
+
+async def token(client: httpx2.AsyncClient) -> str:
+    found = TOKEN.search((await client.get(NOTES)).text)
+    assert found
+    return found[1]
+
+
+async def count(app: FastAPI, table: type = Note) -> int:
+    async with app.state.runtime.unit_of_work(write=False) as db:
+        return int(await db.scalar(select(func.count()).select_from(table)) or 0)
+
+
+async def test_a_form_sent_again_gets_the_first_answer_and_has_no_second_effect(
+    probe: httpx2.AsyncClient, probe_app: FastAPI
+) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    first, second = [await probe.post(NOTES, data=form) for _ in range(2)]
+    assert (first.status_code, first.headers["location"]) == (303, NOTES)
+    assert (second.status_code, second.headers["location"]) == (303, NOTES)
+    assert "Noted." in (await probe.get(NOTES)).text
+    assert await count(probe_app) == 1
+
+
+async def test_ten_at_the_same_moment_have_one_effect(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    answers = await asyncio.gather(*[probe.post(NOTES, data=form) for _ in range(10)])
+    assert {(answer.status_code, answer.headers["location"]) for answer in answers} == {(303, NOTES)}
+    assert await count(probe_app) == 1
+
+
+async def test_htmx_gets_the_first_answer_in_its_own_way(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form, htmx = {"_once": await token(probe), "body": "hello"}, {"HX-Request": "true"}
+    await probe.post(NOTES, data=form)
+    again = await probe.post(NOTES, data=form, headers=htmx)
+    assert (again.status_code, again.headers["hx-redirect"]) == (204, NOTES)
+    fragment = {"_once": await token(probe), "body": "more"}
+    first, second = [await probe.post(f"{NOTES}/fragment", data=fragment, headers=htmx) for _ in range(2)]
+    assert (second.status_code, second.text) == (200, first.text)
+    assert await count(probe_app) == 2
+
+
+async def test_other_data_another_form_or_no_token_is_another_effect(
+    probe: httpx2.AsyncClient, probe_app: FastAPI
+) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    await probe.post(NOTES, data=form)
+    await probe.post(NOTES, data=form | {"body": "mended after going back"})
+    await probe.post(NOTES, data=form | {"_once": await token(probe)})
+    await probe.post(f"{NOTES}/fragment", data=form)
+    for _ in range(2):
+        await probe.post(NOTES, data={"body": "hello"})
+    assert await count(probe_app) == 6
+
+
+async def test_a_refused_form_may_be_sent_again(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe)}
+    assert (await probe.post(NOTES, data=form | {"body": "x"})).status_code == 422
+    assert (await probe.post(NOTES, data=form | {"body": "long enough"})).status_code == 303
+    assert await count(probe_app) == 1
+
+
+async def test_the_answer_is_for_whoever_sent_the_form(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    await probe.post(NOTES, data=form)
+    await sign_in_as(probe, probe_app, await add_user(probe_app))
+    await probe.post(NOTES, data=form)
+    assert await count(probe_app) == 2
+
+
+async def test_a_commit_that_fails_keeps_no_answer(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "parent_id": "1"}  # there is no such parent: the commit fails
+    first, second = [await probe.post("/probe/children", data=form) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (409, 409)
+    assert await count(probe_app, Effect) == 0
+
+
+async def test_neither_the_token_nor_a_session_is_stored(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    await probe.post(NOTES, data=form)
+    sign_up = {"_once": await token(probe), "email": "ann@example.com", "password": "correct horse battery"}
+    assert (await probe.post("/accounts/signup", data=sign_up)).status_code == 303
+    async with probe_app.state.runtime.unit_of_work(write=False) as db:
+        rows = list(await db.scalars(select(Effect)))
+    assert len(rows) == 1
+    assert form["_once"] not in str(rows[0].model_dump())
+
+
+async def test_a_form_without_an_effect_leaves_no_row(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    assert (await probe.post(f"{NOTES}/preview", data=form)).status_code == 200
+    assert await count(probe_app, Effect) == 0
+
+
+async def test_old_answers_are_swept_away_once_an_hour(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "first"})
+    async with probe_app.state.runtime.unit_of_work() as db:
+        await db.execute(update(Effect).values(created_at=now() - timedelta(hours=25)))
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "second"})
+    assert await count(probe_app, Effect) == 2
+    probe_app.state.effects_swept -= 3601
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "third"})
+    assert await count(probe_app, Effect) == 2
+
+
+async def test_old_answers_are_forgotten(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    await probe.post(NOTES, data={"_once": await token(probe), "body": "hello"})
+    async with probe_app.state.runtime.unit_of_work() as db:
+        key = (await db.scalars(select(Effect))).one().key
+        await forget_effects(db)
+        assert await find_effect(db, key)
+        await db.execute(update(Effect).values(created_at=now() - timedelta(hours=25)))
+        await forget_effects(db)
+        assert await find_effect(db, key) is None

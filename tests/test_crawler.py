@@ -1,0 +1,31 @@
+"""Every form of this site does the same with htmx and without JavaScript."""
+
+import httpx2
+from fastapi import FastAPI
+
+from apps.accounts.testing import PASSWORD, add_user, sign_in_as
+from project.core.testing.crawler import Crawler
+from project.core.testing.plugin import NewClient
+
+VALUES = {
+    "/accounts/login E-mail": "ann@example.com",
+    "/accounts/login Password": PASSWORD,
+    "/accounts/delete Password": PASSWORD,
+    "Present password": PASSWORD,
+}
+
+
+async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAPI, new_client: NewClient) -> None:
+    async def nobody(_: httpx2.AsyncClient) -> None:
+        await add_user(shared_app)
+
+    async def member(client: httpx2.AsyncClient) -> None:
+        await sign_in_as(client, shared_app, await add_user(shared_app))
+
+    async def staff(client: httpx2.AsyncClient) -> None:
+        await sign_in_as(client, shared_app, await add_user(shared_app, is_staff=True))
+
+    people = {"nobody": nobody, "member": member, "staff": staff}
+    report = await Crawler(shared_app, new_client, people, VALUES).run()
+    assert not report.problems, "\n".join(report.problems)
+    assert {"/accounts/signup Sign up", "/accounts/profile Save", "/accounts/delete Delete my account"} <= report.forms
