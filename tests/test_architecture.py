@@ -26,7 +26,7 @@ TOP_LEVEL = {
     "tests",
 }
 FLOORS = [
-    {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool"},
+    {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool", "closing"},
     {"db"},
     {"apps", "runtime"},
     {"web", "site_checks"},
@@ -34,7 +34,8 @@ FLOORS = [
     {"asgi"},
     {"management", "testing"},
 ]
-BUDGET = 5000  # lines of code in the core: 4,000 for the house of the first hour, 8,000 when all is built
+BUDGET = 5300  # lines of code in the core beside the test kit: the two may have 8,000 when all is built
+KIT_BUDGET = 1200
 INSIDE_AN_APP = {
     "app": 0,
     "testing": 0,
@@ -151,6 +152,13 @@ def test_a_session_is_asked_for_only_by_its_alias() -> None:
             assert not re.search(r"Depends\(\s*(deps\.)?session\b", text), path
 
 
+def test_the_site_runs_without_the_test_kit() -> None:
+    for path in [*python_files(ROOT / "project"), ROOT / "manage.py"]:
+        if not path.is_relative_to(CORE / "testing"):
+            kit = {each for each in imports(path) if re.match(r"project\.core\.testing|pytest|selectolax|httpx2", each)}
+            assert not kit, f"{path.name} imports {kit}"
+
+
 def test_middleware_is_pure_asgi() -> None:
     for path in [*python_files(ROOT / "apps"), *python_files(ROOT / "project")]:
         assert not re.search(r'BaseHTTPMiddleware|\.middleware\("http"\)', path.read_text()), path
@@ -202,6 +210,8 @@ def lines_of_code(path: Path) -> int:
 
 
 def test_the_core_stays_small() -> None:
-    assert sum(map(lines_of_code, python_files(CORE))) < BUDGET
+    kit = set(python_files(CORE / "testing"))
+    assert sum(map(lines_of_code, set(python_files(CORE)) - kit)) < BUDGET
+    assert sum(map(lines_of_code, kit)) < KIT_BUDGET
     longest = {path.name: len(path.read_text().splitlines()) for path in python_files(ROOT / "project")}
     assert not {name: count for name, count in longest.items() if count > 300}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -16,12 +17,13 @@ from project.core.identity import principal
 from project.core.log import configure as configure_logs, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
-from project.core.web import docs, health, problems, static
+from project.core.web import docs, health, problems
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
 from project.core.web.limits import Limiter
 from project.core.web.pages import as_pages
+from project.core.web.static.serving import StaticFiles, StaticLayer
 
 log = get_logger(__name__)
 
@@ -29,6 +31,7 @@ log = get_logger(__name__)
 def create_app(settings: Settings) -> FastAPI:
     """The site as one ASGI app; nothing is opened before its lifespan starts."""
     runtime = Runtime(settings)
+    static = StaticFiles(runtime)
     app = FastAPI(
         title=settings.SITE_NAME,
         openapi_url="/api/openapi.json" if settings.docs_open else None,
@@ -40,12 +43,14 @@ def create_app(settings: Settings) -> FastAPI:
             *([Middleware(ProxyHeadersMiddleware, settings.TRUSTED_PROXIES)] if settings.TRUSTED_PROXIES else []),
             Middleware(Edge, settings),
             Middleware(Guard, settings),
+            Middleware(StaticLayer, static),
             Middleware(BodyLimit, settings),
         ],
     )
     app.state.runtime = runtime
     app.state.signer = Signer(settings.keys)
     app.state.limiter = Limiter()
+    app.state.static = static
     app.state.templates = _templates(app, runtime)
     problems.install(app)
     app.include_router(health.router)
@@ -55,20 +60,20 @@ def create_app(settings: Settings) -> FastAPI:
     _mount_apps(app, runtime)
     if settings.DEBUG:
         _mount_dev(app)
-    _mount_static(app, runtime)
+    app.mount("/static", static, name="static")  # for url_for(); the layer answers before the router is asked
     mount_admin(app, runtime)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.runtime.settings
     as_json = settings.LOG_FORMAT == "json" or (settings.LOG_FORMAT == "auto" and not settings.DEBUG)
     writer = configure_logs(settings.LOG_LEVEL, json=as_json)
     try:
         async with app.state.runtime:
             await _remind(app.state.runtime)
-            yield
+            yield {"closing": app.state.runtime.closing}
     finally:
         writer.stop()
 
@@ -105,21 +110,16 @@ def _mount_dev(app: FastAPI) -> None:
         app.include_router(as_pages(router), include_in_schema=False, dependencies=[Depends(principal)])
 
 
-def _mount_static(app: FastAPI, runtime: Runtime) -> None:
-    app.mount("/static/vendor", static.Folders([static.vendor_folder(runtime)]), name="vendor")
-    app.mount("/static/swagger", static.Folders([static.swagger_folder()]), name="swagger")
-    app.mount("/static", static.Folders(static.site_folders(runtime)), name="static")
-
-
 def _templates(app: FastAPI, runtime: Runtime) -> Environment:
     settings = runtime.settings
     return templating.environment(
         ROOT / "templates",
         [each.path for each in runtime.registry.apps],
         url=lambda name, **params: str(app.url_path_for(name, **params)),
-        static=lambda path: f"/static/{path}",
+        static=app.state.static.url,
         site_name=settings.SITE_NAME,
         debug=settings.DEBUG,
+        live_reload=settings.live_reload,
         api_docs=settings.docs_open,
-        assets=(static.vendor_folder(runtime) / "htmx.min.js").is_file(),
+        assets=app.state.static.has("vendor/htmx.min.js"),
     )

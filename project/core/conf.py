@@ -93,6 +93,15 @@ class Settings(EnvSettings):
     DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
     DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds a PostgreSQL statement may take.")
     DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite and the browser assets live.")
+    LIVE_RELOAD: bool | None = Field(
+        default=None, description="In DEBUG, reload the browser as you edit; unset means only under runserver."
+    )
+    STATIC_URL: str = Field(
+        default="/static/", description="Where browsers fetch static files: /static/, or a CDN that asks this site."
+    )
+    STATIC_ROOT: Path | None = Field(
+        default=None, description="Where collectstatic puts them; unset means the folder static in DATA_DIR."
+    )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     LOG_FORMAT: Literal["auto", "console", "json"] = Field(
         default="auto", description="json, console, or auto: console in DEBUG."
@@ -121,10 +130,17 @@ class Settings(EnvSettings):
             raise ValueError("must be scheme and host only, such as https://example.com")
         return url.rstrip("/")
 
-    @field_validator("DATA_DIR")
+    @field_validator("STATIC_URL")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path if path.is_absolute() else ROOT / path
+    def _static_address(cls, url: str) -> str:
+        if url != "/static/" and not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?(/[\w.~-]+)*/", url, re.A):
+            raise ValueError("must be /static/ or an address that ends with a slash: https://cdn.example.com/static/")
+        return url
+
+    @field_validator("DATA_DIR", "STATIC_ROOT")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path if path is None or path.is_absolute() else ROOT / path
 
     @model_validator(mode="after")
     def _known_database(self) -> Self:
@@ -148,6 +164,26 @@ class Settings(EnvSettings):
         local = ["localhost", "127.0.0.1", "[::1]"] if self.DEBUG else []
         name = urlsplit(self.SITE_URL).hostname or ""
         return [f"[{name}]" if ":" in name else name, *self.ALLOWED_HOSTS, *local]
+
+    @property
+    def live_reload(self) -> bool:
+        """True when browsers are told what changed; never outside DEBUG."""
+        return self.DEBUG and bool(self.LIVE_RELOAD)
+
+    @property
+    def static_url(self) -> str:
+        """What the addresses of static files begin with; in development always this site."""
+        return "/static/" if self.DEBUG else self.STATIC_URL
+
+    @property
+    def static_origin(self) -> str:
+        """The other origin static files come from, or nothing."""
+        return "/".join(self.static_url.split("/")[:3]) if "://" in self.static_url else ""
+
+    @property
+    def static_root(self) -> Path:
+        """Where the collected files lie."""
+        return self.STATIC_ROOT or self.DATA_DIR / "static"
 
     @property
     def docs_open(self) -> bool:

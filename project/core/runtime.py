@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Self, TypeVar
 
 from project.core.apps import Registry
+from project.core.closing import Closing
 from project.core.conf import AppSettings, Settings
 from project.core.db.engine import Database
 from project.core.db.session import AsyncSession
@@ -21,6 +22,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.closing = Closing()
         self.registry = Registry(settings.INSTALLED_APPS)
         self.database = Database(settings)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from project.core.checks import Finding, check
 from project.core.conf import ROOT
 from project.core.runtime import Runtime
+from project.core.web.static.collecting import collect
+from project.core.web.static.sources import sources_of
 
 
 @check()
@@ -47,6 +49,16 @@ def in_production(runtime: Runtime) -> Iterator[Finding]:
     if settings.docs_open:
         message = "The API docs are open to everybody."
         yield Finding("core.W107", "warning", message, "Unset API_DOCS if that is not meant.")
+    try:
+        waiting = collect(sources_of(runtime), settings.static_root, dry_run=True).written
+    except ValueError as error:
+        yield Finding(
+            "core.E109", "error", str(error), "Correct the reference or add the file; collectstatic needs it."
+        )
+    else:
+        if waiting:
+            message = f"{len(waiting)} static files are not collected, or changed since; {waiting[0]} is one."
+            yield Finding("core.W108", "warning", message, "Run: python3 manage.py collectstatic")
 
 
 CORE_CHECKS = [everywhere, in_production]

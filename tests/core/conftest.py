@@ -1,7 +1,16 @@
-"""The probe app on a live database of its own."""
+"""The probe app on a live database of its own, and the development server as a process of its own."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -10,6 +19,8 @@ from project.core.testing.plugin import Databases, MakeSettings, NewClient, runn
 from project.settings import Settings
 from tests.core.probe import models
 
+SECONDS = 20
+Server = tuple[str, subprocess.Popen[bytes]]
 INSTALLED = [*Settings.model_fields["INSTALLED_APPS"].default, "tests.core.probe"]
 
 
@@ -28,3 +39,38 @@ async def probe_app(backend: Databases, make_settings: MakeSettings) -> AsyncIte
 def probe(probe_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     """A client on it."""
     return new_client(probe_app)
+
+
+@contextmanager
+def serving(site: Path, environment: dict[str, str], *options: str) -> Iterator[Server]:
+    """`manage.py runserver` on a free port, and its address; what it says on stderr is in the site's `stderr`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "manage.py", "runserver", str(port), *options]
+    with (site / "stderr").open("wb") as said:
+        process = subprocess.Popen(words, cwd=site, env=environment, process_group=0, stderr=said)
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def server(site_copy: Path, site_environment: dict[str, str]) -> Iterator[Server]:
+    """The copy, served with the probe app."""
+    with serving(site_copy, site_environment | {"INSTALLED_APPS": "project,apps.accounts,tests.core.probe"}) as server:
+        yield server
+
+
+async def until_it_answers(client: httpx2.AsyncClient) -> None:
+    """Wait for the server."""
+    with anyio.fail_after(SECONDS):
+        while True:
+            try:
+                if (await client.get("/health/live")).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                await asyncio.sleep(0.05)

@@ -5,11 +5,16 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import insert
+from sqlalchemy import MetaData, insert, update
+from sqlmodel import col
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from apps.accounts.models import User
+from apps.accounts.testing import MakeUser
+from project.core.runtime import Runtime
 from project.core.testing.crawler import ELSEWHERE, Crawler
 from project.core.testing.plugin import NewClient
+from project.core.testing.rows import rows_of
 from tests.core.probe.models import Parent
 from tests.core.test_page_driver import CONFIG
 
@@ -163,3 +168,15 @@ async def test_valid_data_that_is_refused_asks_for_better(odd: Odd) -> None:
 
     replaced(odd, "/odd/save", save)
     assert any("what the crawler made up was refused; give it `values`" in each for each in await odd.problems())
+
+
+async def test_a_secret_that_changes_is_an_effect_and_one_that_stays_is_none(
+    runtime: Runtime, make_user: MakeUser
+) -> None:
+    user = await make_user()
+    tables, known = MetaData(), set[object]()
+    before = await rows_of(runtime.database, tables, known)
+    assert await rows_of(runtime.database, tables, known) == before
+    async with runtime.unit_of_work() as db:
+        await db.execute(update(User).where(col(User.id) == user.id).values(hashed_password=f"{user.hashed_password}1"))
+    assert "hashed_password=new…" in str(await rows_of(runtime.database, tables, known) - before)

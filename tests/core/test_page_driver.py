@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from project.core.testing import dom
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.pages import Page, PageError
 
@@ -173,6 +174,7 @@ async def test_requests_carry_what_the_guard_looks_at(page: Page, show: Show, si
         (lambda page: page.choose("State", "Dead"), "/page has no option 'Dead'. It has: 'Read', 'Done'."),
         (lambda page: page.submit("Safe"), "/page has no button 'Safe'. It has: 'Save', 'Never'."),
         (lambda page: page.submit("Never"), "The button 'Never' of /page is disabled or read-only."),
+        (lambda page: page.submit(), "/page has 2 buttons that send a form: name one by its words."),
         (lambda page: page.click("Lost"), "/page has no link or button 'Lost'. It has: "),
         (lambda page: page.inside("#no").fill("E-mail", "x"), "/page has nothing that matches '#no'."),
         (lambda page: page.click("Away"), "http://test.example/page leads to another site: https://example.com"),
@@ -229,7 +231,7 @@ async def test_htmx_inherits_includes_and_sends_its_headers(htmx_page: HtmxPage,
         <form id="extra"><input name="far" value="f"></form>""")
     )
     await htmx_page.fire("go", "#s")
-    assert htmx_page.text == "PUT far='f'&near='n'&v='1'&w='new'"
+    assert htmx_page.text == "PUT near='n'&far='f'&w='new'&v='1'"
     seen = site.state.seen[-1]
     assert seen["hx-request"] == "true"
     assert [seen[f"hx-{key}"] for key in ("trigger", "trigger-name", "target")] == ["s", "sec", "goal"]
@@ -250,6 +252,45 @@ async def test_one_field_asks_the_server_when_it_is_left(htmx_page: HtmxPage, sh
     assert htmx_page.text == "E-mail POST token='t'&email='a@b.c'"
 
 
+async def test_htmx_keeps_line_ends_and_spoils_files_as_the_real_one_does(htmx_page: HtmxPage, show: Show) -> None:
+    fields = (
+        '<label for="t">Text</label><textarea id="t" name="t"></textarea><input type="file" name="f" id="f" title="F">'
+    )
+    await htmx_page.open(show(f'<form hx-post="/echo">{fields}<label for="f">File</label><button>Go</button></form>'))
+    await htmx_page.fill("Text", "one\ntwo").attach("File", b"1", "a.txt").submit()
+    assert htmx_page.text == "POST t='one\\ntwo'&f='[object File]'"
+
+
+async def test_a_pressed_button_may_say_where_and_how_over_htmx(htmx_page: HtmxPage, show: Show) -> None:
+    button = '<button formaction="/echo?by=button" formmethod="get">Go</button>'
+    form = f'<form method="post" action="/nowhere"><input name="a" value="1">{button}</form>'
+    await htmx_page.open(show(f'<div hx-boost="true">{form}</div>')).submit()
+    assert (htmx_page.text, htmx_page.url) == ("GET by='button'&a='1'", "/echo?by=button&a=1")
+
+
+async def test_inheritance_can_be_barred_and_unset(htmx_page: HtmxPage, show: Show) -> None:
+    show("""<div hx-target="#out" hx-disinherit="hx-target"><button hx-get="/answer?body=here">One</button></div>
+        <div hx-target="#out"><button hx-get="/answer?body=there" hx-target="unset">Two</button></div>
+        <div hx-target="#out"><button hx-get="/answer?body=out">Three</button></div><p id="out"></p>""")
+    await htmx_page.open("/page").click("One").click("Two").click("Three")
+    assert htmx_page.text == "here there Three out"
+
+
+async def test_a_get_sends_what_htmx_lets_it_send(htmx_page: HtmxPage, show: Show) -> None:
+    button = '<button type="button" name="b" value="2" hx-get="/echo" hx-target="body">Alone</button>'
+    form = f'<form hx-boost="true" action="/echo?old=1"><input name="a" value="1">{button}<button>All</button></form>'
+    await htmx_page.open(show(form)).click("Alone")
+    assert htmx_page.text == "GET b='2'"
+    await htmx_page.open("/page").submit("All")
+    assert htmx_page.url == "/echo?a=1"
+
+
+async def test_a_text_that_begins_with_an_empty_line_keeps_it_when_swapped_in(htmx_page: HtmxPage, show: Show) -> None:
+    area = "<textarea name=a>%0A%0Ax</textarea>"
+    await htmx_page.open(show(f'<p></p><button hx-get="/answer?body={area}" hx-target="p">Go</button>')).click("Go")
+    assert [dom.value(each) for each in htmx_page.document.css("textarea")] == ["\nx"]
+
+
 async def test_out_of_band_parts_titles_and_templates_find_their_places(htmx_page: HtmxPage, show: Show) -> None:
     rows = (
         "<title>New</title><tr id=two><td>2</td></tr><p id=flash hx-swap-oob=true>Done</p>"
@@ -264,6 +305,7 @@ async def test_out_of_band_parts_titles_and_templates_find_their_places(htmx_pag
     assert table is not None
     assert [each.html for each in table.css("td")] == ["<td>2</td>", "<td>3</td>"]
     assert (htmx_page.title, htmx_page.text.split()[0]) == ("New", "Done")
+    assert not htmx_page.document.css("template")
 
 
 async def test_boosted_links_and_forms_swap_the_body_and_move_on(

@@ -1,48 +1,14 @@
 """The development server, really started: reload and Ctrl-C never hang, whatever is open."""
 
-import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import httpx2
-import pytest
 import websockets
 
-SECONDS = 20
-Server = tuple[str, subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-async def server(
-    site_copy: Path, site_environment: dict[str, str]
-) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`manage.py runserver` on a free port, and its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = site_environment | {"INSTALLED_APPS": "project,apps.accounts,tests.core.probe"}
-    words = [sys.executable, "manage.py", "runserver", str(port)]
-    process = subprocess.Popen(words, cwd=site_copy, env=env, process_group=0)  # noqa: ASYNC220
-    yield f"http://127.0.0.1:{port}", process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-async def until_it_answers(client: httpx2.AsyncClient) -> None:
-    with anyio.fail_after(SECONDS):
-        while True:
-            try:
-                if (await client.get("/health/live")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                await asyncio.sleep(0.05)
+from tests.core.conftest import SECONDS, Server, until_it_answers
 
 
 async def first_event(client: httpx2.AsyncClient, held: list[object]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from project.core.templating import environment
-from project.core.web.static import Folders
+from project.core.web.static.sources import Sources
 
 
 def write(path: Path, text: str) -> Path:
@@ -39,9 +39,10 @@ def test_the_first_folder_that_has_a_file_wins(tmp_path: Path) -> None:
     write(first / "x.css", "first")
     write(second / "x.css", "second")
     write(second / "y.css", "only")
-    folders = Folders([first, second, tmp_path / "missing"])
-    assert Path(folders.lookup_path("x.css")[0]).read_text() == "first"
-    assert Path(folders.lookup_path("y.css")[0]).read_text() == "only"
+    sources = Sources([("", first), ("", second), ("", tmp_path / "missing")])
+    found = {name: path.read_text() for name, path in sources.files().items()}
+    assert found == {"x.css": "first", "y.css": "only"}
+    assert [sources.find(name) for name in ("x.css", "y.css", "z.css")] == [first / "x.css", second / "y.css", None]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The development server: migrates an empty SQLite, says where everything is, reloads as you edit."""
 
 import asyncio
+import os
 import socket
 import sqlite3
 from pathlib import Path
@@ -15,7 +16,7 @@ GRACE_SECONDS = 1
 
 @click.command()
 @click.argument("address", default="127.0.0.1:8000", metavar="[[ADDR:]PORT]")
-@click.option("--noreload", is_flag=True, help="Do not restart when a file changes.")
+@click.option("--noreload", is_flag=True, help="Do not restart, nor reload the browser, when a file changes.")
 @click.pass_obj
 def runserver(site: Site, address: str, noreload: bool) -> None:
     """Serve the site on this machine and reload as you edit."""
@@ -24,6 +25,8 @@ def runserver(site: Site, address: str, noreload: bool) -> None:
     _refuse_taken(host, port)
     asyncio.run(make_first_tables(settings))
     click.echo(_banner(settings, host, port, reload=not noreload))
+    if settings.LIVE_RELOAD is None and not noreload:
+        os.environ["LIVE_RELOAD"] = "true"
     _serve(host, port, reload=not noreload)
 
 
@@ -89,8 +92,10 @@ def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
 def _serve(host: str, port: int, *, reload: bool) -> None:
     import uvicorn
 
+    from project.core.web.server import serve
+
     folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
-    uvicorn.run(
+    config = uvicorn.Config(
         "project.asgi:app",
         host=host,
         port=port,
@@ -103,3 +108,4 @@ def _serve(host: str, port: int, *, reload: bool) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    serve(config)

@@ -28,6 +28,7 @@ from project.core.web.limits import Limiter
 ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/_dev")
 VALID, EMPTY, WRONG = CASES = ("valid data", "empty data", "wrong data")
 QUERIES_PER_PATH = 5
+LINES = "Words\nof a crawler"
 WORDS = ["Words of a crawler", "crawler", "12345", "AB12", "a"]
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
@@ -254,7 +255,7 @@ def _buttons(form: Node) -> list[Node]:
 
 def _signature(page: Page, form: Node, button: Node | None) -> object:
     """What tells forms apart: the log-out form of every page is one."""
-    ways = [attribute(form, f"hx-{verb}") or page.url for verb in VERBS if f"hx-{verb}" in form.attributes]
+    ways = [page.join(attribute(form, f"hx-{verb}")).path for verb in VERBS if f"hx-{verb}" in form.attributes]
     fields = [(attribute(each, "name"), kind(each)) for each in dom.controls(form)]
     action = page.join(page.wanted(form, button, "action")).path
     return (*ways, action, page.wanted(form, button, "method"), *fields, name(button) if button else "")
@@ -266,7 +267,7 @@ def _valid(field: Node) -> str:
         return attribute(field, "min") or str(min(1, int(float(attribute(field, "max") or 1))))
     longest, shortest = attribute(field, "maxlength") or "1000", int(attribute(field, "minlength") or 0)
     given = TYPED.get(kind(field))
-    for word in [given[0]] if given else WORDS:
+    for word in [given[0]] if given else [LINES, *WORDS] if field.tag == "textarea" else WORDS:
         text = word[: int(longest)].ljust(shortest, "r")
         with suppress(re.error):
             if re.fullmatch(attribute(field, "pattern") or "[\\s\\S]*", text):

@@ -145,8 +145,7 @@ def sent(control: Node, files: dict[Node, list[File]]) -> Entries:
         return [(key, value(each)) for each in options(control)]
     if what == "file":
         return [(key, each) for each in files.get(control) or [File()]]
-    lines = value(control).replace("\r\n", "\n").replace("\r", "\n")
-    return [(key, lines.replace("\n", "\r\n") if what == "textarea" else lines)]
+    return [(key, value(control).replace("\r\n", "\n").replace("\r", "\n"))]
 
 
 def entries(form: Node, button: Node | None, files: dict[Node, list[File]]) -> Entries:
@@ -155,22 +154,31 @@ def entries(form: Node, button: Node | None, files: dict[Node, list[File]]) -> E
     return [entry for each in pressed for entry in sent(each, files)]
 
 
-def encoded(sent: Entries, multipart: object) -> tuple[bytes, str]:
+def encoded(sent: Entries, multipart: object, *, by_script: bool = False) -> tuple[bytes, str]:
     """The body of a request and its content type."""
     if not multipart:
-        return query(sent).encode(), "application/x-www-form-urlencoded"
+        return query(sent, by_script=by_script).encode(), "application/x-www-form-urlencoded"
     boundary, body = secrets.token_hex(16), b""
     for key, what in sent:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(key)}"'
         if isinstance(what, File):
             head += f'; filename="{_quoted(what.name)}"\r\nContent-Type: {what.type}'
-        body += f"{head}\r\n\r\n".encode() + (what.content if isinstance(what, File) else what.encode()) + b"\r\n"
+        body += (
+            f"{head}\r\n\r\n".encode() + (what.content if isinstance(what, File) else _crlf(what).encode()) + b"\r\n"
+        )
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def query(sent: Entries) -> str:
-    """The entries as an address or a plain body carries them: of a file the name."""
-    return urlencode([(key, what.name if isinstance(what, File) else what) for key, what in sent])
+def query(sent: Entries, *, by_script: bool = False) -> str:
+    """The entries as an address or a plain body carries them; a script spoils files and keeps line ends."""
+    texts = [(key, _crlf(what) if isinstance(what, str) else what.name) for key, what in sent]
+    if by_script:
+        texts = [(key, what if isinstance(what, str) else "[object File]") for key, what in sent]
+    return urlencode(texts)
+
+
+def _crlf(text: str) -> str:
+    return text.replace("\n", "\r\n")
 
 
 def _quoted(text: str) -> str:

@@ -54,13 +54,14 @@ class HtmxPage(Page):
 
     async def press(self, button: Node) -> None:
         """Press a button: its own request, else its form's."""
-        if not await self._fire("click", button):
+        fired = await self._fire("click", button)
+        if button not in fired and (owner(button) or not fired):
             await super().press(button)
 
     async def follow(self, link: Node) -> None:
         """Follow a link: its own request, boosted, or as HTML does."""
         href = attribute(link, "href")
-        if await self._fire("click", link):
+        if link in await self._fire("click", link):
             return
         if hx.boosted(link) and not href.startswith("#") and attribute(link, "target") in ("", "_self"):
             await self._request(link, "get", href, boosted=True)
@@ -69,28 +70,25 @@ class HtmxPage(Page):
 
     async def send(self, form: Node, button: Node | None = None) -> None:
         """Send a form: its own request, boosted, or as HTML does."""
-        if await self._fire("submit", form, button):
-            return
-        method, action = (self.wanted(form, button, each) for each in ("method", "action"))
+        if form in await self._fire("submit", form, button):
+            return None
+        method = attribute(form, "method").lower() or "get"
         if not hx.boosted(form) or method == "dialog":
-            await super().send(form, button)
-        elif (method or "get").lower() == "get":
-            await self._request(form, "get", str(self.join(action).copy_with(query=None)), button, boosted=True)
-        else:
-            await self._request(form, "post", action, button, boosted=True)
+            return await super().send(form, button)
+        url = self.join(attribute(form, "action"))
+        url = url.copy_with(query=None) if method == "get" else url
+        return await self._request(form, method, str(url), button, boosted=True)
 
-    async def _fire(self, event: str, node: Node, button: Node | None = None, *, bubbles: bool = True) -> bool:
-        """Make the requests that wait for this event here; true when one is the node's own."""
+    async def _fire(self, event: str, node: Node, button: Node | None = None, *, bubbles: bool = True) -> list[Node]:
+        """Make the requests that wait for this event here, and return the elements that made them."""
         path = [node, *dom.ancestors(node)] if bubbles else [node]
         everywhere = [each for each in self._document.css("[hx-trigger]") if ("body", event) in hx.triggers(each)]
         waiting = [each for each in path if ("", event) in hx.triggers(each)] + everywhere
         for each in waiting:
             for verb in VERBS:
                 if f"hx-{verb}" in each.attributes:
-                    action = attribute(button, "formaction") if button else ""
-                    method = (attribute(button, "formmethod") if button else "").lower()
-                    await self._request(each, method or verb, action or attribute(each, f"hx-{verb}"), button)
-        return node in waiting
+                    await self._request(each, verb, attribute(each, f"hx-{verb}"), button)
+        return waiting
 
     async def _load(self) -> None:
         fresh = [each for each in self._document.css("[hx-trigger]") if ("", "load") in hx.triggers(each)]
@@ -103,6 +101,9 @@ class HtmxPage(Page):
         self, node: Node, verb: str, path: str, button: Node | None = None, *, boosted: bool = False
     ) -> None:
         hx.refuse_unknown(node)
+        if button:
+            path = attribute(button, "formaction") or path
+            verb = attribute(button, "formmethod").lower() or verb
         target = self._target(node, boosted=boosted)
         headers = {
             "HX-Trigger": attribute(node, "id"),
@@ -114,11 +115,11 @@ class HtmxPage(Page):
         entries = [each for each in self._entries(node, verb, button) if each[1] != File()]
         url, body = self.join(path), None
         if verb in ("get", "delete"):
-            both = "&".join(filter(None, [url.query.decode(), dom.query(entries)]))
+            both = "&".join(filter(None, [url.query.decode(), dom.query(entries, by_script=True)]))
             url = url.copy_with(query=both.encode() or None)
         else:
             multipart = "multipart/form-data" in (inherited(node, "hx-encoding"), attribute(node, "enctype"))
-            body = dom.encoded(entries, multipart)
+            body = dom.encoded(entries, multipart, by_script=True)
         answer = await self._fetch(verb, url, {key: text for key, text in headers.items() if text} | own, body)
         await self._answered(node, target, answer, boosted=boosted)
 
@@ -145,7 +146,7 @@ class HtmxPage(Page):
             if each.tag != "button" and kind(each) not in dom.PRESSED:
                 more += dom.sent(each, self.files)
         vals: Entries = [
-            (key, each if isinstance(each, str) else json.dumps(each))
+            (key, each if isinstance(each, str) else json.dumps(each, separators=(",", ":")))
             for key, value in hx.values(node, "hx-vals").items()
             for each in (value if isinstance(value, list) else [value])
         ]
@@ -225,7 +226,11 @@ class HtmxPage(Page):
         shown = self._document.css_first("title")
         if title and shown and "ignoreTitle:true" not in modifiers:
             shown.inner_html = title
+        kept = {attribute(each, "id"): files for each, files in self.files.items() if "hx-preserve" in each.attributes}
         hx.put(style, target, part.css(select) if select else dom.children(part), modifiers)
+        self.files |= {
+            each: kept[attribute(each, "id")] for each in self._document.css("[id]") if attribute(each, "id") in kept
+        }
 
     def _swap_aside(self, node: Node) -> None:
         """Swap one element of an answer out of band."""
@@ -245,6 +250,7 @@ class HtmxPage(Page):
     def _all(self, css: str, node: Node | None = None) -> list[Node]:
         """What an extended selector of htmx finds, seen from an element."""
         found: list[Node] = []
+        plain = []
         for each in filter(None, map(str.strip, css.split(","))):
             word, _, rest = each.partition(" ")
             if word in RELATIVE or (node is None and word in ("closest", "find", "this")):
@@ -253,9 +259,11 @@ class HtmxPage(Page):
                 found += [up for up in [node, *dom.ancestors(node)] if dom.matches(up, rest)][:1]
             elif node and word == "find":
                 found += [down for down in node.css(rest) if down != node][:1]
+            elif node and each == "this":
+                found.append(node)
             else:
-                found += [node] if node and each == "this" else self._document.css(each)
-        return found
+                plain.append(each)
+        return found + (self._document.css(", ".join(plain)) if plain else [])
 
     def _named(self, node: Node, key: str) -> list[Node]:
         """The elements that an inherited hx-target or hx-include names; `this` is the one that says so."""

@@ -14,7 +14,7 @@ VERBS = ("get", "post", "put", "patch", "delete")
 KNOWN = """
     hx-get hx-post hx-put hx-patch hx-delete hx-target hx-swap hx-swap-oob hx-select hx-include hx-vals hx-headers
     hx-boost hx-push-url hx-replace-url hx-trigger hx-disinherit hx-encoding hx-confirm hx-indicator hx-disabled-elt
-    hx-sync hx-validate
+    hx-sync hx-validate hx-preserve
 """
 MODIFIERS = re.compile(r"(swap|settle|show|scroll|focus-scroll|transition|ignoreTitle):\S+")
 INSIDE = ("innerHTML", "beforeend", "afterbegin")
@@ -67,7 +67,7 @@ def put(how: str, target: Node, nodes: list[Node], modifiers: str = "") -> None:
 
 def _adopted(nodes: list[Node], parent: Node) -> list[Node]:
     """The nodes, made anew in the parent's document: copied between documents, a template would lose its content."""
-    for area in [each for node in nodes if node.is_element_node for each in node.css("textarea")]:
+    for area in [each for node in nodes if node.is_element_node for each in node.css("textarea, pre")]:
         area.inner_html = "\n" + (area.inner_html or "")  # a parser takes a first line end away
     holder = parent.parser.create_node(str(parent.tag))
     holder.inner_html = "".join(each.html or "" for each in nodes)
@@ -124,7 +124,8 @@ def values(node: Node, key: str) -> dict[str, Any]:
             break
         if text.startswith(("js:", "javascript:")):
             raise PageError(f"{key} is {text!r}: the site's policy forbids to run that.")
-        found = json.loads(text if text.startswith("{") else f"{{{text}}}") | found
+        further = json.loads(text if text.startswith("{") else f"{{{text}}}")
+        found |= {each: value for each, value in further.items() if each not in found}
     return found
 
 

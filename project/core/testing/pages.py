@@ -5,8 +5,8 @@ awaited. What a person could not do is a PageError, which says what there is ins
 (required, maxlength, type) are not made, so that a test reaches the server's refusal.
 """
 
-import difflib
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from difflib import SequenceMatcher
 from html import escape
 from typing import Any, Self
 
@@ -16,9 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode as Node
 from project.core.testing import dom
 from project.core.testing.dom import File, attribute, kind, name, owner, said
 
-REDIRECTS = 20
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1", "Accept": "text/html"}
-UNLIKE_TEXT = {"checkbox": "check", "radio": "check", "select": "choose", "file": "attach"}
 Step = Callable[[], Awaitable[object] | None]
 
 
@@ -94,7 +92,8 @@ class Page:
     @property
     def url(self) -> str:
         """Path and query of the address bar."""
-        return (self._address or self.answer.url).raw_path.decode()
+        assert self.document
+        return self.join("").raw_path.decode()
 
     @property
     def title(self) -> str:
@@ -125,15 +124,12 @@ class Page:
     @property
     def errors(self) -> dict[str, str]:
         """{label: text} of the errors beside fields."""
-        wrong = {
-            each: dom.by_ids(each, attribute(each, "aria-describedby"))
-            for each in self.document.css("[aria-invalid=true]")
-        }
-        notes = {
-            each: [n for n in found if "error" in attribute(n, "id") + attribute(n, "class")]
-            for each, found in wrong.items()
-        }
-        return {name(each): " ".join(map(said, found)) for each, found in notes.items()}
+        found: dict[str, str] = {}
+        for field in self.document.css("[aria-invalid=true]"):
+            notes = dom.by_ids(field, attribute(field, "aria-describedby"))
+            wrong = [each for each in notes if "error" in attribute(each, "id") + attribute(each, "class")]
+            found[name(field)] = " ".join(map(said, wrong))
+        return found
 
     @property
     def links(self) -> dict[str, str]:
@@ -152,7 +148,7 @@ class Page:
 
     def write(self, field: Node, text: str) -> None:
         """Write into a text field."""
-        if step := UNLIKE_TEXT.get(kind(field)):
+        if step := {"checkbox": "check", "radio": "check", "select": "choose", "file": "attach"}.get(kind(field)):
             raise PageError(f"{name(field)!r} is a {kind(field)}: use .{step}(), not .fill().")
         if field.tag == "textarea":
             field.inner_html = escape(text)
@@ -222,11 +218,12 @@ class Page:
         if body:
             headers["Content-Type"] = body[1]
         request = self.client.build_request(method, url, headers=headers, content=body[0] if body else None)
-        for _ in range(REDIRECTS):
+        for _ in range(20):
             if request.url.netloc != self.client.base_url.netloc:
                 raise PageError(f"{self._address} leads to another site: {request.url}")
             if request.method == "GET":
-                request.headers.pop("Origin", None)
+                for each in ("Origin", "Content-Type"):
+                    request.headers.pop(each, None)
             self.answers.append(answer := await self.client.send(request, follow_redirects=False))
             if answer.next_request is None:
                 return answer
@@ -252,33 +249,28 @@ class Page:
         return self
 
     def _choose(self, label: str, words: Sequence[str]) -> None:
-        radios = [
-            each
-            for each in self._find("fieldset, [role=radiogroup]")
-            if label in (name(each), said(each.css_first("legend")))
-        ]
-        if radios:
-            named = [(name(each), each) for each in radios[0].css("input[type=radio]")]
-            return self.tick(self._only("radio button", words[0], named))
+        for group in self._find("fieldset, [role=radiogroup]"):
+            if label in (name(group), said(group.css_first("legend"))):
+                named = [(name(each), each) for each in group.css("input[type=radio]")]
+                return self.tick(self._only("radio button", words[0], named))
         field = self._field(label, "select")
         named = [(said(each), each) for each in field.css("option") if "disabled" not in each.attributes]
         return self.select(field, [self._only("option", each, named) for each in words])
 
     async def _click(self, words: str) -> None:
-        named = [
-            (name(each), each)
-            for each in self._find("a[href], button, input")
-            if each.tag == "a" or kind(each) in dom.PRESSED
-        ]
+        buttons = [each for each in self._find(dom.BUTTONS) if kind(each) in dom.PRESSED]
+        named = [(name(each), each) for each in [*self._find("a[href]"), *buttons]]
         found = self._usable("link or button", self._only("link or button", words, named))
         await (self.follow(found) if found.tag == "a" else self.press(found))
 
     def _button(self, words: str) -> Node:
         buttons = [each for each in self._find(dom.BUTTONS) if kind(each) in dom.PRESSED]
-        if not words:
-            buttons = [each for each in buttons if kind(each) == "submit" and owner(each)]
-        named = [(name(each) if words else "", each) for each in buttons]
-        return self._usable("button", self._only("button", words, named))
+        if words:
+            return self._usable("button", self._only("button", words, [(name(each), each) for each in buttons]))
+        sending = [each for each in buttons if kind(each) == "submit" and owner(each)]
+        if len(sending) != 1:
+            raise PageError(f"{self.url} has {len(sending)} buttons that send a form: name one by its words.")
+        return self._usable("button", sending[0])
 
     def _field(self, label: str, *kinds: str) -> Node:
         fields = [each for each in self._find(dom.FIELDS) if kind(each) not in {*dom.PRESSED, "hidden"}]
@@ -304,9 +296,5 @@ class Page:
             return found[0]
         if found:
             raise PageError(f"{self.url} has {len(found)} {what}s {words!r}: say which one by .inside(css) before.")
-        near = sorted({called for called, _ in named}, key=lambda called: -_likeness(words, called))
+        near = sorted({called for called, _ in named}, key=lambda called: -SequenceMatcher(None, words, called).ratio())
         raise PageError(f"{self.url} has no {what} {words!r}. It has: {', '.join(map(repr, near)) or 'none'}.")
-
-
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()

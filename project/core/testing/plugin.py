@@ -112,6 +112,7 @@ def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempP
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with its lifespan run."""
     app = create_app(settings)
+    app.state.static.strict = True  # in tests a template that names a missing static file fails
     async with app.router.lifespan_context(app):
         yield app
 

@@ -13,12 +13,13 @@ from starlette.websockets import WebSocketDisconnect
 from project.core.conf import Settings
 from project.core.log import get_logger, request_id
 from project.core.web.problems import UNEXPECTED, answer
+from project.core.web.static.sources import PREFIX
 
 log = get_logger("project.request")
 GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 POLICY = (  # style-src stands last: where a library needs inline styles, one word is added to it
-    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "frame-ancestors 'none'; form-action 'self'; style-src 'self'"
+    "default-src 'self'; script-src 'self'{cdn}; img-src 'self' data:{cdn}; font-src 'self'{cdn}; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; style-src 'self'{cdn}"
 )
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -35,6 +36,10 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.secure = settings.secure
+        self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
+        usual = MutableHeaders()
+        self._add_headers(usual, PREFIX, personal=False)
+        self.for_static = [pair for pair in usual.raw if pair[0] not in (b"cache-control", b"vary")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -47,15 +52,18 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = current
         token = request_id.set(current)
         status, started = 0, time.perf_counter()
+        static = scope["path"].startswith(PREFIX)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers["X-Request-ID"] = current
-                personal = scope["state"].get("principal") is not None
-                _add_headers(headers, scope["path"], https=self.secure, personal=personal)
+                if static and status < 400:
+                    message["headers"] = [*message["headers"], *self.for_static, (b"x-request-id", current.encode())]
+                else:
+                    headers = MutableHeaders(raw=message.setdefault("headers", []))
+                    headers["X-Request-ID"] = current
+                    self._add_headers(headers, scope["path"], personal=scope["state"].get("principal") is not None)
             await send(message)
 
         try:
@@ -71,23 +79,21 @@ class Edge:
         finally:
             if scope["type"] == "http":
                 elapsed = round((time.perf_counter() - started) * 1000, 1)
-                level = logging.DEBUG if scope["path"].startswith("/static/") else logging.INFO
-                log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+                level = logging.DEBUG if static else logging.INFO
+                if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
+                    log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
             request_id.reset(token)
 
-
-def _add_headers(headers: MutableHeaders, path: str, *, https: bool, personal: bool) -> None:
-    """Add the headers of every answer, as far as the handler has not set them itself."""
-    styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
-    headers.setdefault("Content-Security-Policy", f"{POLICY} 'unsafe-inline'" if styled else POLICY)
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if https:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    if path.startswith("/static/"):
-        headers.setdefault("Cache-Control", "no-cache")
-    elif "cache-control" not in headers:
-        # What is somebody's own must not come back from the browser's memory by Back after they have logged out.
-        kept = not personal and not f"{path}/".startswith("/admin/")
-        headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-        headers.add_vary_header("Cookie")
+    def _add_headers(self, headers: MutableHeaders, path: str, *, personal: bool) -> None:
+        """Add the headers of every answer, as far as the handler has not set them itself."""
+        styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
+        headers.setdefault("Content-Security-Policy", f"{self.policy} 'unsafe-inline'" if styled else self.policy)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        if self.secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        if "cache-control" not in headers:
+            # What is somebody's own must not come back from the browser's memory by Back after they have logged out.
+            kept = not personal and not f"{path}/".startswith("/admin/")
+            headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
+            headers.add_vary_header("Cookie")

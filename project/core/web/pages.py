@@ -80,7 +80,7 @@ def render(
     scope = _shared(request) | (context or {}) | {"flashes": said if fragment else flashes.waiting(request) + said}
     if fragment:
         html = render_block(env, template, block or "", scope)
-        html += str(env.globals["ui"].flashes_beside(said)) if said else ""
+        html += str(env.globals["ui"].flashes(said, beside=True)) if said else ""
     else:
         html = env.get_template(template).render(scope)
     response = HTMLResponse(html, status, headers)

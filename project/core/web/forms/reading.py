@@ -95,8 +95,11 @@ def _values(spec: Spec, posted: FormData) -> list[Any]:
 
 
 def _storable(text: str) -> str:
-    """The text with a question mark for each lone surrogate, which an odd charset can smuggle in."""
-    return text.encode("utf-8", "replace").decode()
+    """The text as JSON would bring it: lines end with \\n, whoever sent them (browsers: \\r\\n, htmx: \\n).
+
+    A lone surrogate, which an odd charset can smuggle in, becomes a question mark.
+    """
+    return text.encode("utf-8", "replace").decode().replace("\r\n", "\n")
 
 
 if TYPE_CHECKING:
