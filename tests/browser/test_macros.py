@@ -1,8 +1,17 @@
 """What the macros do in a real browser, where the hand and the focus are."""
 
+import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.visitors import PHONE_LIGHT, Visit
+
 GALLERY = "/_dev/ui"
+
+
+@pytest.fixture
+async def page(visit: Visit) -> Page:
+    """A visitor's page."""
+    return (await visit()).page
 
 
 async def test_deleting_asks_in_a_dialog_that_the_keyboard_masters(page: Page) -> None:
@@ -37,11 +46,11 @@ async def test_searching_while_typing_keeps_the_focus_and_the_address(page: Page
 
 async def test_a_list_goes_on_as_one_scrolls_until_its_end(page: Page) -> None:
     await page.goto(GALLERY)
-    rows = page.locator("#more .row")
+    cities = page.locator("#more ul")
+    await cities.scroll_into_view_if_needed()
     for count in (24, 36, 48, 60):
-        await rows.last.scroll_into_view_if_needed()
-        await page.locator("#more ul").evaluate("list => list.scrollTop = list.scrollHeight")
-        await expect(rows).to_have_count(count)
+        await cities.evaluate("list => list.scrollTop = list.scrollHeight")
+        await expect(cities.locator(".row")).to_have_count(count)
     await expect(page.locator("#more .more")).to_have_count(0)
 
 
@@ -75,8 +84,30 @@ async def test_moments_are_told_from_now(page: Page) -> None:
     await expect(page.locator("#time time").nth(1)).to_contain_text("UTC")
 
 
-async def test_a_phone_shows_every_component_without_scrolling_sideways(page: Page) -> None:
-    await page.set_viewport_size({"width": 360, "height": 740})
-    for path in (GALLERY, "/", "/accounts/signup", "/nothing-here"):
-        await page.goto(path)
-        assert await page.evaluate("document.documentElement.scrollWidth") == 360, path
+async def test_live_validation_marks_its_control_and_unmarks_it(page: Page) -> None:
+    await page.goto(GALLERY)
+    answers = iter(['<p class="field-error">Too short.</p>', ""])
+    await page.route("**/live", lambda route: route.fulfill(body=next(answers), content_type="text/html"))
+    box = page.locator("#sample-name")
+    asking = {"post": "/live", "target": "#sample-name-notes", "swap": "innerHTML", "trigger": "input"}
+    await box.evaluate(
+        "(input, asking) => { for (const key in asking) input.setAttribute('hx-' + key, asking[key]); }", asking
+    )
+    await box.evaluate("input => htmx.process(input)")
+    await box.fill("x")
+    await expect(box).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator("#sample-name-notes")).to_have_text("Too short.")
+    await box.fill("xy")
+    await expect(box).not_to_have_attribute("aria-invalid", "true")
+
+
+async def test_a_phone_shows_every_component_without_scrolling_sideways(visit: Visit) -> None:
+    page = (await visit(PHONE_LIGHT)).page
+    await page.goto(GALLERY)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def test_a_boosted_link_brings_the_gallery_with_its_style(page: Page) -> None:
+    await page.goto("/")
+    await page.get_by_role("link", name="Look at the components").click()
+    await expect(page.locator("#button")).to_have_css("overflow", "clip")

@@ -57,6 +57,7 @@ CALLS = {
     "search": "{{ ui.search(evil, evil, 'x', evil, evil, evil) }}",
     "tabs": "{% call ui.tabs('x', evil, [('a', evil, evil)], 'a') %}{{ evil }}{% endcall %}",
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
+    "flashes_beside": "{{ ui.flashes_beside([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
@@ -171,7 +172,7 @@ def test_tabs_are_links_of_which_one_is_current() -> None:
 
 def test_deleting_asks_first_with_and_without_javascript() -> None:
     html = draw("{{ ui.delete('p7', 'Delete', '/ask', '/delete', 'Delete Hello?', 'For good.') }}")
-    assert '<a class="button button-quiet button-small" href="/ask" data-dialog="p7-dialog">' in html
+    assert '<a class="button button-quiet button-small" href="/ask" data-dialog="p7-dialog" hx-boost="false">' in html
     assert '<dialog class="dialog" id="p7-dialog" aria-labelledby="p7-title" aria-describedby="p7-text">' in html
     assert 'method="post" action="/delete"' in html
     assert 'hx-swap="delete"' in html
@@ -204,3 +205,11 @@ def test_a_moment_is_told_in_full_with_its_zone() -> None:
 def test_an_empty_place_says_what_to_do() -> None:
     assert 'href="/new">Write one</a>' in draw("{{ ui.empty('No posts', 'Yet.', 'Write one', '/new') }}")
     assert "<a" not in draw("{{ ui.empty('No posts', 'Yet.') }}")
+
+
+def test_the_style_sheets_stay_small_and_ask_no_other_host() -> None:
+    core = CORE_TEMPLATES.parent / "static" / "core" / "ui.css"
+    sheets = [core, *(CORE_TEMPLATES.parents[2] / "static" / "css").glob("*.css")]
+    texts = [sheet.read_text() for sheet in sheets]
+    assert sum(len(text.splitlines()) for text in texts) <= 900
+    assert not [text for text in texts if "@import" in text or "//" in text]

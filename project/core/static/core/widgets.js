@@ -1,4 +1,4 @@
-// What the macros cannot say in HTML: a dialog that asks first, moments told as "3 minutes ago", errors of one field.
+// What the macros cannot say in HTML: a dialog that asks first, moments told as "3 minutes ago", the focus after a swap.
 (() => {
   "use strict";
   const STEPS = [["year", 31536000], ["month", 2592000], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -32,14 +32,6 @@
 
   document.addEventListener("htmx:responseError", (event) => {
     event.detail.requestConfig.elt.closest("dialog")?.close();
-  });
-
-  document.addEventListener("htmx:afterSwap", (event) => {
-    const notes = event.target;
-    if (!notes.matches?.(".field-notes")) return;
-    const control = document.querySelector(`[aria-describedby="${CSS.escape(notes.id)}"]`);
-    control?.toggleAttribute("aria-invalid", false);
-    if (notes.querySelector(".field-error")) control?.setAttribute("aria-invalid", "true");
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
