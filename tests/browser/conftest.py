@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
@@ -21,7 +21,7 @@ from project.core.testing.plugin import MakeSettings
 from project.core.web.limits import Limiter
 from project.settings import Settings
 from tests.browser.lab.app import GATE, GRANTED
-from tests.browser.visitors import Look, Visit, Visitor, visiting
+from tests.browser.visitors import DESKTOP_LIGHT, Look, Visit, Visitor, visiting
 
 INSTALLED = [*Settings.model_fields["INSTALLED_APPS"].default, "tests.browser.lab"]
 MISSING = pytest.StashKey[int]()
@@ -77,13 +77,21 @@ async def visit(browser: Browser, site: FastAPI, site_url: str) -> AsyncIterator
     GATE.set()
     async with AsyncExitStack() as stack:
 
-        async def come(look: Look = Look("desktop-light"), *, who: str = "", **options: Any) -> Visitor:
+        async def come(look: Look = DESKTOP_LIGHT, *, who: str = "", **options: Any) -> Visitor:
             visitor = await stack.enter_async_context(visiting(browser, site_url, look, **options))
             if who:
                 await sign_in(visitor, site, is_staff=who == "staff", is_superuser=who == "staff")
             return visitor
 
         yield come
+
+
+@pytest.fixture
+async def page(visit: Visit) -> Page:
+    """The browser's page of somebody at a desk who may be refused things; the kit's `page` has no browser."""
+    visitor = await visit(Look("small desk", 1280, 800))
+    visitor.provokes = set(range(400, 600))
+    return visitor.page
 
 
 async def sign_in(visitor: Visitor, site: FastAPI, **values: Any) -> None:

@@ -32,5 +32,5 @@ async def test_a_member_is_told_that_the_admin_is_for_staff(visit: Visit) -> Non
     visitor = await visit(who="member")
     visitor.provokes = {403}
     await visitor.page.goto("/admin/")
-    await expect(visitor.page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    await expect(visitor.page.get_by_role("main").get_by_text("The admin is for staff.")).to_be_visible()
     await expect(visitor.page.get_by_role("link", name="Admin")).to_have_count(0)

@@ -45,7 +45,7 @@ async def test_back_and_forward_around_a_saved_form_show_whole_pages(visit: Visi
     page = visitor.page
     await page.goto("/")
     home = await page.get_by_role("heading", level=1).inner_text()
-    await visitor.press(page.get_by_role("link", name="Your profile"))
+    await visitor.press(page.get_by_role("link", name="Your profile", exact=True))
     await expect_whole(page, "/accounts/profile", "Your profile")
     await labelled(page, "Name").fill("Ann")
     await visitor.press(page.get_by_role("button", name="Save"))

@@ -16,8 +16,9 @@ LIST = """() => {
 }"""
 WHERE = """() => {
   const here = document.activeElement, style = getComputedStyle(here), box = here.getBoundingClientRect();
-  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
-  const inside = box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight + 1 && box.right <= innerWidth + 1;
+  const ownParts = ["date", "time", "datetime-local"].includes(here.type); // the browser rings the part within
+  const ring = ownParts || (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2);
+  const inside = box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight + 2 && box.right <= innerWidth + 2;
   return [controls.indexOf(here), ring && inside];
 }"""
 

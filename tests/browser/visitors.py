@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Response
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Response, WebError
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ WITH_KEYBOARD = [PHONE_LIGHT, DESKTOP_DARK]
 ALL_FOUR = [*SCRIPTED, *WITH_KEYBOARD]
 
 
+# How htmx tells that the browser stopped a request because it left the page; a failure has its own words.
+ABORTED = ("htmx:sendAbort", "htmx:afterRequest")
+
+
 @dataclass
 class Visitor:
     """A page, and the trouble seen on it; `provokes` holds the statuses that a test asks for
@@ -59,7 +63,7 @@ class Visitor:
         context.on("response", self._on_response)
         context.on("requestfailed", self._on_failure)
         context.on("console", self._on_console)
-        context.on("weberror", lambda error: self.trouble.append(f"error: {error.error}"))
+        context.on("weberror", self._on_error)
 
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.site, "data:", "blob:")):
@@ -74,13 +78,14 @@ class Visitor:
         if request.failure != "net::ERR_ABORTED" and 0 not in self.provokes:
             self.trouble.append(f"failed: {request.url} {request.failure}")
 
+    def _on_error(self, error: WebError) -> None:
+        if not str(error.error).startswith(ABORTED):
+            self.trouble.append(f"uncaught: {error.error}")
+
     def _on_console(self, line: ConsoleMessage) -> None:
-        seen_above = [
-            "Failed to load resource",
-            "Response Status Error Code",
-            *(["htmx:"] if 0 in self.provokes else []),
-        ]
-        if line.type in ("error", "warning") and not line.text.startswith(tuple(seen_above)):
+        noted = ("Failed to load resource", "Response Status Error Code", *ABORTED)  # the first two as an answer
+        gone = 0 in self.provokes and line.text.startswith("htmx:")
+        if line.type in ("error", "warning") and not line.text.startswith(noted) and not gone:
             self.trouble.append(f"{line.type}: {line.text}")
 
 
