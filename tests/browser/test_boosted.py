@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import expect
 
-from project.core.testing import browsing
+from project.core.management import browsing
 from tests.browser.lab.app import GATE, GRANTED
 from tests.browser.test_accessibility import AXE, broken
 from tests.browser.test_keyboard import LIST, WHERE, tab_to

@@ -132,7 +132,7 @@ def test_a_live_form_asks_about_one_field_and_never_sends_a_password_or_a_file()
     asking = re.findall(r'name="(\w+)"[^>]*hx-post="/here"', html)
     assert asking == ["name", "size", "size", "topics", "topics", "about", "ready"]
     assert """hx-headers='{"X-Validate": "name"}'""" in html
-    assert 'hx-target="#choices-name-notes" hx-swap="innerHTML" hx-sync="closest form:abort"' in html
+    assert 'hx-target="#choices-name-notes" hx-swap="innerHTML" hx-sync="this:replace"' in html
     form.live = False
     assert "hx-post" not in draw("{{ ui.fields(form) }}", form=form)
 
