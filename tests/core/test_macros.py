@@ -57,7 +57,6 @@ CALLS = {
     "search": "{{ ui.search(evil, evil, 'x', evil, evil, evil) }}",
     "tabs": "{% call ui.tabs('x', evil, [('a', evil, evil)], 'a') %}{{ evil }}{% endcall %}",
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
-    "flashes_beside": "{{ ui.flashes_beside([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",

@@ -38,8 +38,7 @@ def test_every_macro_is_shown_so_that_a_new_one_cannot_be_forgotten() -> None:
     env = environment(Path("nowhere"), [])
     offered = {m.name for path in MACROS for m in env.parse(path.read_text()).find_all(nodes.Macro)}
     shown = called(env, (CORE_TEMPLATES / "core" / "dev" / "ui.html").read_text())
-    without_looks = {"flashes_beside"}  # the flashes once more, on their way beside a fragment
-    assert {name for name in offered if not name.startswith("_")} - shown == without_looks
+    assert {name for name in offered if not name.startswith("_")} - shown == set()
 
 
 async def test_it_shows_what_to_type(gallery: httpx2.AsyncClient) -> None:
