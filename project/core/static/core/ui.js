@@ -50,6 +50,11 @@
   addEventListener("storage", showTheme);
   document.addEventListener("DOMContentLoaded", showTheme);
 
+  // Back may be pressed before htmx listens: without this the address would change and the page would not.
+  let listening = false;
+  document.addEventListener("DOMContentLoaded", () => { listening = true; });
+  addEventListener("popstate", ({ state }) => { if (!listening && state?.htmx) location.reload(); });
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
