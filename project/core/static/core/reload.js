@@ -18,7 +18,7 @@
     source = new EventSource("/_dev/reload");
     source.addEventListener("hello", (event) => {
       const { stamp } = JSON.parse(event.data);
-      if (known && known !== stamp) location.reload();
+      if (known ? known !== stamp : isNewer(stamp)) location.reload();
       known = stamp;
     });
     source.addEventListener("style", (event) => {
@@ -27,6 +27,12 @@
       if (!styles.every(swap)) location.reload();
     });
     source.addEventListener("reload", () => location.reload());
+  }
+
+  // Whether something was edited between the making of this page and the first word of the stream.
+  function isNewer(stamp) {
+    const edited = Number(stamp.split("-")[1]) / 1e6;
+    return edited > performance.timeOrigin && edited < Date.now();
   }
 
   // False when no link names the style: another style may import it.
