@@ -17,14 +17,13 @@ from project.core.conf import ROOT
 from project.core.db.migrations import migrate_database
 from project.core.management import browsing
 from project.core.management.environment.dotenv import data_dir
-from project.core.testing.plugin import MakeSettings
+from project.core.testing.plugin import NOTES, MakeSettings
 from project.core.web.limits import Limiter
 from project.settings import Settings
 from tests.browser.lab.app import GATE, GRANTED
 from tests.browser.visitors import DESKTOP_LIGHT, Look, Visit, Visitor, visiting
 
 INSTALLED = [*Settings.model_fields["INSTALLED_APPS"].default, "tests.browser.lab"]
-MISSING = pytest.StashKey[int]()
 expect.set_options(timeout=10_000)
 
 
@@ -34,12 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if browsing.CHROMIUM is None and here:
         config.hook.pytest_deselected(items=here)
         items[:] = [item for item in items if item not in here]
-        config.stash.setdefault(MISSING, len(here))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if missing := config.stash.get(MISSING, 0):
-        terminalreporter.write_line(f"{missing} browser tests were not run: there is no Chromium on this machine.")
+        NOTES["browser"] = f"{len(here)} browser tests were not run: there is no Chromium on this machine."
 
 
 @pytest.fixture(scope="session")

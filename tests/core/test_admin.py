@@ -446,7 +446,9 @@ async def test_looking_cannot_write(live_staff: httpx2.AsyncClient, monkeypatch:
 # Bad requests
 
 
-@pytest.mark.parametrize("id_", ["abc", "9" * 30, "00000000-0000-7000-8000-000000000000", "a/b", "%00", "%25", "'", "1;2"])
+@pytest.mark.parametrize(
+    "id_", ["abc", "9" * 30, "00000000-0000-7000-8000-000000000000", "a/b", "%00", "%25", "'", "1;2"]
+)
 async def test_an_id_that_is_not_there_is_a_404(staff: httpx2.AsyncClient, id_: str) -> None:
     for answer in (
         await staff.get(f"/admin/book/details/{id_}"),

@@ -8,13 +8,14 @@ import click
 
 from project.core.conf import ROOT
 
+BESIDE_EACH_OTHER = ["-n", "auto", "--dist", "worksteal"]
 STEPS = [
     ("Style", ["-m", "ruff", "check", "."]),
     ("Format", ["-m", "ruff", "format", "--check", "."]),
     ("Types", ["-m", "mypy"]),
     ("Settings", ["manage.py", "check"]),
     ("Migrations", ["manage.py", "makemigrations", "--check"]),
-    ("Tests", ["-m", "coverage", "run", "-m", "pytest"]),
+    ("Tests", ["-m", "coverage", "run", "-m", "pytest", *BESIDE_EACH_OTHER]),
     ("Coverage", ["-m", "coverage", "report"]),
 ]
 

@@ -6,14 +6,15 @@ import sys
 import click
 
 from project.core.conf import ROOT
+from project.core.management.ci import BESIDE_EACH_OTHER
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def test(args: tuple[str, ...]) -> None:
-    """Run the tests; paths and options go to pytest."""
+    """Run the tests: all of them, on every core, or what the paths and options for pytest say."""
     os.chdir(ROOT)
-    command = [sys.executable, "-m", "pytest", *args]
+    command = [sys.executable, "-m", "pytest", *(args or BESIDE_EACH_OTHER)]
     if os.name == "posix":
         os.execv(sys.executable, command)  # noqa: S606
     import subprocess

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -26,6 +27,7 @@ from project.core.web.limits import Limiter
 
 BACKENDS = ["sqlite", "postgresql"]
 USED: dict[str, str] = {}
+NOTES: dict[str, str] = {}  # {whose: what the last lines say besides}
 Databases = SQLiteFiles | PostgresDatabases
 NewClient = Callable[[FastAPI], httpx2.AsyncClient]
 
@@ -54,6 +56,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if USED:
         terminalreporter.write_line(f"Databases used: {', '.join(sorted(USED.values()))}.")
+    for note in NOTES.values():
+        terminalreporter.write_line(note)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where several processes run the tests, hand on what the last lines shall say."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["told"] = [USED, NOTES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for mine, told in zip((USED, NOTES), getattr(node, "workeroutput", {}).get("told", ()), strict=False):
+        mine |= told
 
 
 @pytest.fixture(scope="session")
