@@ -76,8 +76,8 @@ async def test_bad_data_gets_the_same_code_and_words_in_json_and_on_the_page(
 async def test_a_refused_form_keeps_its_values_but_never_the_password(either_page: Page) -> None:
     page = await either_page.open("/accounts/signup").fill("E-mail", "nobody").fill("Password", "my secret words")
     await page.submit("Sign up")
-    assert page.errors == {"E-mail": "An email address must have an @-sign."}
-    assert page.summary == ["E-mail: An email address must have an @-sign."]
+    assert page.errors == {"E-mail": "An e-mail address must have an @-sign."}
+    assert page.summary == ["E-mail: An e-mail address must have an @-sign."]
     assert 'value="nobody"' in page.answer.text
     assert "my secret words" not in page.answer.text
 

@@ -112,3 +112,22 @@ async def test_a_boosted_link_brings_the_gallery_with_its_style(page: Page) -> N
     await page.goto("/")
     await page.get_by_role("link", name="Look at the components").click()
     await expect(page.locator("#button")).to_have_css("overflow", "clip")
+
+
+async def test_a_chosen_file_outlives_a_refused_form(visit: Visit) -> None:
+    visitor = await visit()
+    visitor.provokes, page = {422}, visitor.page
+    await page.goto(GALLERY)
+    form = page.locator("form#sample")
+    await form.get_by_label("Name", exact=True).fill("Ada")
+    await form.get_by_label("E-mail").fill("ada@home")  # good enough for the browser, not for the server
+    await form.get_by_label("Password", exact=True).fill("correct horse")
+    await form.get_by_label("Paper").set_input_files(
+        {"name": "plan.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
+    )
+    await form.get_by_role("button", name="Send").click()
+    await expect(form.locator(".summary")).to_be_focused()
+    await form.get_by_label("E-mail").fill("ada@example.com")
+    await form.get_by_label("Password", exact=True).fill("correct horse")
+    await form.get_by_role("button", name="Send").click()
+    await expect(page.get_by_text("All is well, Ada, with plan.pdf of 8 bytes.")).to_be_visible()

@@ -43,6 +43,13 @@ def test_titles_limits_and_choices_come_from_the_schema() -> None:
     assert form["state"].hint == ""
     assert (form["count"].value, form["state"].value) == ("3", "draft")
     assert form["colour"].choices[0] == ("", "None")
+    assert [form[name].optional for name in ("title", "price", "state", "colour", "ready")] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert form["colours"].choices == [("red", "Red"), ("dark_blue", "Dark blue")]
     picture = Form(PictureCreate)["picture"]
     assert (picture.attrs, picture.hint) == (

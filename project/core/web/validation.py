@@ -54,6 +54,7 @@ def _words(detail: Mapping[str, Any]) -> str:
     words = WORDS.get(kind)
     if words is None:
         message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("value is not a valid email address: ")
+        message = message.replace("email address", "e-mail address")
         return message[:1].upper() + message[1:] + ("" if message.endswith((".", "?", "!")) else ".")
     try:
         return words.format_map(dict(detail.get("ctx") or {}))

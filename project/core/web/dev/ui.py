@@ -1,11 +1,10 @@
 """The gallery at /_dev/ui: every macro, drawn by itself, with stateless endpoints for those that ask the server."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
-from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from project.core.db.models import now
 from project.core.db.queries import Slice
 from project.core.errors import FieldError
 from project.core.web.error_pages import on_invalid
-from project.core.web.forms import Form, Submitted
+from project.core.web.forms import FileLimits, Form, Submitted
 from project.core.web.htmx import is_htmx
 from project.core.web.pages import render
 from project.core.web.redirects import redirect
@@ -103,16 +102,13 @@ class Sample(BaseModel):
     phone: str = Field(default="", title="Telephone", json_schema_extra={"widget": "tel"})
     lines: list[str] = Field(default=[], title="Addresses", description="One per line.")
     about: str = Field(default="", title="About", max_length=400, json_schema_extra={"widget": "textarea", "rows": 3})
+    paper: Annotated[UploadFile, FileLimits(2_000_000, "application/pdf")] | None = Field(default=None, title="Paper")
     terms: bool = Field(default=False, title="I have read the terms", description="There are none.")
-
-
-PDF: JsonDict = {"widget": "file", "accept": "application/pdf"}
 
 
 class Bare(BaseModel):
     """Fields that are drawn only."""
 
-    paper: str = Field(default="", title="Paper", description="A PDF of at most 2 MB.", json_schema_extra=PDF)
     nickname: str = Field(default="", title="Nickname", description="Only if you like.")
     news: bool = Field(default=True, title="Send me news")
 
@@ -203,11 +199,15 @@ async def delete(request: Request, city: str) -> Response:
     return Response() if is_htmx(request) else redirect("dev:ui", flash=f"{city} is deleted, or would be.")
 
 
+def _told(data: Sample) -> str:
+    return f"{data.name}, with {data.paper.filename} of {data.paper.size:,} bytes" if data.paper else data.name
+
+
 @router.post("/form", name="dev:form")
 @on_invalid(TEMPLATE, block="sample", context=beginning)
 async def send(request: Request, data: Submitted[Sample]) -> Response:
     """Say that all is well."""
-    return await gallery(request, "sample", saved=data.name, sample=Form(Sample, data, action="/_dev/ui/form"))
+    return await gallery(request, "sample", saved=_told(data), sample=Form(Sample, data, action="/_dev/ui/form"))
 
 
 @router.get("/errors/{status}", name="dev:error")

@@ -53,6 +53,12 @@ class FormField:
     errors: list[FieldError] = field(default_factory=list)
 
     @property
+    def optional(self) -> bool:
+        """Whether it may be left empty; a choice that has a default always says something."""
+        chosen = self.kind in ("select", "radio") and NO not in [value for value, _ in self.choices]
+        return not self.required and not chosen and self.kind not in ("checkbox", "checkboxes", "hidden")
+
+    @property
     def notes_id(self) -> str:
         """The id of the element that holds the field's errors and its hint."""
         return f"{self.id}-notes"
