@@ -11,7 +11,7 @@ VALUES = {
     "/accounts/login E-mail": "ann@example.com",
     "/accounts/login Password": PASSWORD,
     "/accounts/delete Password": PASSWORD,
-    "Present password": PASSWORD,
+    "Current password": PASSWORD,
 }
 
 

@@ -100,7 +100,7 @@ class LoginForm(Login):
 class PasswordChange(BaseModel):
     """A new password; the present one proves that it is you."""
 
-    current_password: Password = Field(title="Present password")
+    current_password: Password = Field(title="Current password")
     new_password: NewPassword = Field(title="New password")
 
 
