@@ -215,3 +215,24 @@ async def test_of_changes_at_the_same_moment_one_wins(probe: httpx2.AsyncClient,
     posts = [probe.post(address, data={"body": f"by {n}", "version": "1"}) for n in range(8)]
     statuses = [answer.status_code for answer in await asyncio.gather(*posts)]
     assert sorted(statuses) == [303] + [412] * 7
+
+
+async def test_a_field_called_body_keeps_its_error_beside_it(probe: httpx2.AsyncClient) -> None:
+    page = await probe.post("/probe/notes", data={"body": "x"})
+    assert 'href="#notecreate-body"' in page.text
+    assert 'aria-invalid="true"' in page.text
+    checked = await probe.post("/probe/notes", data={"body": "x"}, headers=HTMX | {"X-Validate": "body"})
+    assert 'data-code="string_too_short"' in checked.text
+
+
+async def test_blanks_are_not_a_text(probe: httpx2.AsyncClient) -> None:
+    blank = await probe.post("/probe/everything", data=GOOD | {"title": "   "})
+    assert (blank.status_code, "This field is required." in blank.text) == (422, True)
+    got = await sent(probe, title="  Tide ", body=" kept\n", password=" as it is ")
+    assert (got["title"], got["body"]) == ("Tide", " kept\n")
+
+
+async def test_an_address_that_is_refused_says_which_part_of_it(probe: httpx2.AsyncClient) -> None:
+    page = await probe.get("/probe/pages/abc")
+    assert page.status_code == 422
+    assert "<strong>page_id</strong>: This is not a valid id." in page.text

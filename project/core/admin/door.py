@@ -20,7 +20,7 @@ from project.core.errors import DomainError, Forbidden, NotAuthenticated
 from project.core.identity import principal
 from project.core.log import get_logger
 from project.core.web.problems import UNSTORABLE, Refusal, answer, refusal_of
-from project.core.web.validation import field_errors
+from project.core.web.validation import field_errors, of_body
 
 log = get_logger(__name__)
 ON_THE_FORM = {400, 403, 409, 412, 422, 429}
@@ -125,7 +125,7 @@ def told(request: Request, response: Response) -> Response:
 
 def _refusal(error: Exception) -> Refusal:
     if isinstance(error, ValidationError):
-        return Refusal(422, "invalid", "Some of the data is not valid.", field_errors(error.errors()))
+        return Refusal(422, "invalid", "Some of the data is not valid.", field_errors(of_body(error)))
     if _is_bad_value(error):
         log.info("admin form refused", error=type(error).__name__)
         return UNSTORABLE

@@ -28,6 +28,7 @@ Names = list[str]
 SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
 PARTS_OF_A_FILTER = ("column", "foreign_key", "foreign_display_field")
 KEPT_BY_THEMSELVES = {"created_at", "updated_at"}
+LINE = 255  # characters that fit a line; what may be longer has several
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -36,13 +37,13 @@ def _readable(value: datetime) -> str:
 
 
 class Converter(ModelConverter):
-    """Fields for columns: text without a limit keeps its lines, an enum its values, a lone foreign key is there."""
+    """Fields for columns: a long text keeps its lines, an enum its values, a lone foreign key is there."""
 
     def get_converter(self, prop: Any) -> Any:
         """SQLAlchemy's kind of column decides; a text input would throw the line breaks of a long text away."""
         kind = prop.columns[0].type if hasattr(prop, "columns") else None
-        endless = isinstance(kind, String | AutoString) and not isinstance(kind, Enum) and kind.length is None
-        return self._converters["Text"] if endless else super().get_converter(prop)
+        long = isinstance(kind, String | AutoString) and not isinstance(kind, Enum) and (kind.length or LINE + 1) > LINE
+        return self._converters["Text"] if long else super().get_converter(prop)
 
     @converts("Enum")  # type: ignore[untyped-decorator]
     def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 import click
 
 from project.core.conf import ROOT
+from project.core.management import CommandError
 from project.core.management.ci import BESIDE_EACH_OTHER
 
 
@@ -13,6 +15,8 @@ from project.core.management.ci import BESIDE_EACH_OTHER
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def test(args: tuple[str, ...]) -> None:
     """Run the tests: all of them, on every core, or what the paths and options for pytest say."""
+    if find_spec("pytest") is None:
+        raise CommandError("pytest is not installed yet: `python3 manage.py test` brings it and runs all tests.")
     os.chdir(ROOT)
     command = [sys.executable, "-m", "pytest", *(args or BESIDE_EACH_OTHER)]
     if os.name == "posix":

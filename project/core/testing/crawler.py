@@ -49,6 +49,7 @@ TYPED = {  # of each type of input: what it takes, what it does not
     "number": ("1", "many"),
     "range": ("1", "many"),
 }
+BY_CHANCE = re.compile(r"/(\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?#]|$)")  # the id of a new row
 SignIn = Callable[[httpx2.AsyncClient], Awaitable[object]]
 
 
@@ -211,7 +212,7 @@ class Crawler:
             removed=sorted((before - after).elements()),
             said=sorted({*page.messages, *page.summary}),
             errors=page.errors,
-            page=() if refused else (page.url, page.title, page.heading),
+            page=() if refused else (BY_CHANCE.sub("/…", page.url), page.title, page.heading),
         )
 
     async def _leave_fields(self, page: HtmxPage, place: Place, case: str, before: Rows, known: set[object]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Column, MetaData, Table
 from project.core.db.engine import Database
 
 OPAQUE = re.compile(r"(?=\S*[0-9])(?=\S*[A-Za-z])\S{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MECHANISM = "core_effect"  # answers that are kept for a form sent twice
 NEAR = timedelta(days=1)
 Rows = Counter[str]
 
@@ -29,7 +30,11 @@ async def rows_of(database: Database, tables: MetaData, known: set[object]) -> R
         if not tables.tables:
             with warnings.catch_warnings(action="ignore"):  # of indexes that reflection does not know
                 await connection.run_sync(tables.reflect)
-        found = {each: (await connection.execute(each.select())).mappings().all() for each in tables.tables.values()}
+        found = {
+            each: (await connection.execute(each.select())).mappings().all()
+            for each in tables.tables.values()
+            if each.name != MECHANISM
+        }
     keys = {(column, row[column]): row for each, rows in found.items() for column in each.primary_key for row in rows}
 
     def text(table: Table, row: Any, *, follow: bool = True) -> str:

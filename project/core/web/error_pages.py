@@ -93,6 +93,7 @@ async def error_page(request: Request, refusal: Refusal) -> Response:
         "title": title,
         "message": advice if said in ("", refusal.title) else said,
         "wait": refusal.headers.get("Retry-After", ""),
+        "errors": [error for error in refusal.errors if error.field],
         "request_id": getattr(request.state, "request_id", ""),
     }
     return render(request, "core/error.html", context, status=refusal.status, headers=refusal.headers)

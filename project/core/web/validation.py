@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from project.core.errors import FieldError
 
 WORDS = {
@@ -39,6 +41,11 @@ SOURCES = {"body", "query", "path", "header", "cookie"}
 def field_errors(details: Sequence[Mapping[str, Any]]) -> list[FieldError]:
     """One FieldError for each of Pydantic's error details."""
     return [FieldError(_field(detail["loc"]), detail["type"], _words(detail)) for detail in details]
+
+
+def of_body(error: ValidationError) -> list[dict[str, Any]]:
+    """A schema's own findings, located as FastAPI locates those of a body: a field may be called `body` itself."""
+    return [{**detail, "loc": ("body", *detail["loc"])} for detail in error.errors(include_url=False)]
 
 
 def _field(loc: Sequence[Any]) -> str:

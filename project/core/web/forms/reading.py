@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from project.core.web.forms.fields import OFF, Spec, specs_of
 from project.core.web.forms.form import ONCE, Form
 from project.core.web.forms.uploads import only_files, read_multipart
-from project.core.web.validation import field_errors
+from project.core.web.validation import field_errors, of_body
 
 S = TypeVar("S", bound=BaseModel)
 CHECK = "x-validate"  # the header of a request that only asks whether one field is right
@@ -48,7 +48,7 @@ class FormReader:
         try:
             data = self.schema.model_validate(values)
         except ValidationError as error:
-            details = error.errors(include_url=False)
+            details = of_body(error)
             if CHECK in request.headers:
                 raise Answered(self._checked(request, values, details)) from None
             raise RequestValidationError(details) from None
@@ -76,9 +76,14 @@ class FormReader:
 
 
 def _values(spec: Spec, posted: FormData) -> list[Any]:
-    """The value the form has for a field, or nothing: an empty text counts as left out, an unticked box as false."""
+    """The value the form has for a field, or nothing: an empty text counts as left out, an unticked box as false.
+
+    Blanks around a line are typed by accident, and a text of nothing else is empty.
+    """
     given = posted.getlist(spec.name)
     texts = [_storable(text) for text in given if isinstance(text, str)]
+    if spec.kind != "password":  # a password may well begin or end with a blank
+        texts = [text.strip() if spec.kind != "textarea" or text.isspace() else text for text in texts]
     if spec.kind == "file":
         files = only_files(given)
         return [files] if spec.many else files[-1:]
