@@ -132,7 +132,7 @@ async def test_a_file_over_its_cap_is_refused_beside_its_field(probe: httpx2.Asy
 
 async def test_beyond_its_cap_a_file_is_not_even_stored() -> None:
     request = httpx2.Request("POST", "http://x/", files={"picture": ("a.png", b"x" * 500_000, "image/png")})
-    posted = await read_multipart(as_asgi(request), {"picture": 1000}, max_files=1, max_fields=10)
+    posted = await read_multipart(as_asgi(request), {"picture": 1000}, max_files=1, max_fields=10, max_text=10)
     file = posted["picture"]
     assert isinstance(file, UploadFile)
     stored = len(await file.read())

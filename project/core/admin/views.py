@@ -15,7 +15,7 @@ from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.forms import ModelConverter, converts
 from sqladmin.helpers import secure_filename
 from sqladmin.pagination import Pagination
-from sqlalchemy import Enum, Select, String, cast, false, or_, select
+from sqlalchemy import Enum, Select, String, cast, false, inspect, or_, select
 from sqlmodel.sql.sqltypes import AutoString
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -125,7 +125,9 @@ class ModelAdmin(ModelView):
     def get_form_columns(self) -> Names:
         """The columns of the form; times that are kept by themselves only where they are named."""
         names = super().get_form_columns()
-        return names if self.form_columns else [name for name in names if name not in KEPT_BY_THEMSELVES]
+        version = getattr(inspect(self.model).version_id_col, "key", None)
+        kept = KEPT_BY_THEMSELVES | {version}
+        return names if self.form_columns else [name for name in names if name not in kept]
 
     def get_filters(self) -> list[Any]:
         """The filters beside the list; none on a secret."""

@@ -97,11 +97,11 @@ class Timestamped(SQLModel):
 
 
 class Versioned(SQLModel):
-    """Adds `version`, counted up by every change, so that nobody overwrites what they have not seen.
+    """Adds `version`, counted up when a changed row is saved, so that nobody overwrites what they have not seen.
 
-    A form carries it as a hidden field (`version: RowVersion` in its schema); the service says
-    `post.expect(data.version)` before it changes the row. Two changes at the same moment: the later one is
-    refused by the database, with the same 412.
+    An `update(Post)` in SQL has to count up itself. A form carries the version as a hidden field
+    (`version: RowVersion` in its schema); the service says `post.expect(data.version)` before it changes the row.
+    Two changes at the same moment: the later one is refused by the database, with the same 412.
     """
 
     version: int = Field(default=1)

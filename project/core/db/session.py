@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession as SQLAlchemyAsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 from sqlmodel.orm.session import Session as SQLModelSession
@@ -40,6 +40,11 @@ class AsyncSession(SQLModelAsyncSession):
     sync_session_class = _Session
     execute = SQLAlchemyAsyncSession.execute
 
+    async def connection(self, *args: Any, **options: Any) -> AsyncConnection:
+        """The connection itself; what is done with it counts as written."""
+        self.info["wrote"] = True
+        return await super().connection(*args, **options)
+
     async def release(self) -> None:
         """Give the connection back before slow work; the rows read so far stay usable.
 
@@ -57,9 +62,9 @@ def _refuse_dirty(session: _Session, *_: Any) -> None:
 
 @event.listens_for(_Session, "do_orm_execute")
 def _refuse_dml(state: ORMExecuteState) -> None:
-    if state.is_insert or state.is_update or state.is_delete:
-        if state.session.info.get("read_only"):
-            raise ReadOnlyUnit(REFUSED)
+    if (state.is_insert or state.is_update or state.is_delete) and state.session.info.get("read_only"):
+        raise ReadOnlyUnit(REFUSED)
+    if not state.is_select:  # SQL as text may write, too
         state.session.info["wrote"] = True
 
 

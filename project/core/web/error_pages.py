@@ -12,7 +12,7 @@ from project.core.identity import principal
 from project.core.log import get_logger
 from project.core.web.forms import Form
 from project.core.web.htmx import VARY, is_htmx
-from project.core.web.pages import render
+from project.core.web.pages import SHARED, render
 from project.core.web.problems import F, Refusal, answers_with
 
 log = get_logger(__name__)
@@ -60,7 +60,8 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
                 field.hint = f"Choose the file again, the browser has let go of it. {field.hint}"
         await principal(request)
         more = await context(request) if context else {}
-        scope = {"form": form} | request.path_params | more
+        named = {name: value for name, value in request.path_params.items() if name not in SHARED}
+        scope = named | {"form": form} | more
         return render(request, template, scope, block=block, status=refusal.status, headers=refusal.headers)
 
     return answers_with(form_again)

@@ -8,6 +8,8 @@ from starlette.responses import Response
 from project.core.signing import BadToken
 
 COOKIE, SECONDS = "flash", 120
+KINDS = ("info", "success", "warning", "error")
+MOST = 3500  # bytes: browsers drop a cookie over 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,10 @@ class Flash:
 
     kind: str
     text: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a message is {', '.join(KINDS)}; {self.kind!r} is none of them")
 
 
 def waiting(request: Request) -> list[Flash]:
@@ -33,8 +39,11 @@ def waiting(request: Request) -> list[Flash]:
 def leave(request: Request, response: Response, message: Flash) -> None:
     """Let the page after this response show the message, together with those that wait for it already."""
     state = request.app.state
-    messages = [(each.kind, each.text) for each in (*waiting(request), message)][-5:]
-    token = state.signer.sign("flash", "flash", SECONDS, messages=messages)
+    messages = [(each.kind, each.text) for each in (*waiting(request), message)]
+    while len(token := state.signer.sign("flash", "flash", SECONDS, messages=messages)) > MOST:
+        kind, text = messages.pop(0)
+        if not messages:
+            messages = [(kind, f"{text[: len(text) // 2]}…")]
     secure = state.runtime.settings.secure
     response.set_cookie(COOKIE, token, SECONDS, path="/", secure=secure, httponly=True, samesite="lax")
 

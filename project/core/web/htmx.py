@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 R = TypeVar("R", bound=Response)
+SAFE = "/%?#&=:;@!$'()*+,~[]"  # of an address: the rest is written in percents, since headers hold ASCII only
 VARY = "HX-Request, HX-Boosted, HX-History-Restore-Request"
 
 
@@ -43,15 +45,19 @@ def tell_htmx(
         reselect: a CSS selector of the part of the answer to take.
         trigger: an event's name, or {name: detail}, fired on the asking element.
         refresh: load the whole page anew.
+
+    Raises ValueError for text that no header can hold.
     """
     told = {
-        "HX-Push-Url": push_url,
-        "HX-Replace-Url": replace_url,
+        "HX-Push-Url": quote(push_url, safe=SAFE),
+        "HX-Replace-Url": quote(replace_url, safe=SAFE),
         "HX-Retarget": retarget,
         "HX-Reswap": reswap,
         "HX-Reselect": reselect,
         "HX-Trigger": trigger if isinstance(trigger, str) else json.dumps(trigger),
         "HX-Refresh": "true" if refresh else "",
     }
+    if not all(text.isascii() and text.isprintable() for text in told.values()):
+        raise ValueError("a header holds ASCII only, and no line breaks")
     response.headers.update({name: value for name, value in told.items() if value})
     return response

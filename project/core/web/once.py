@@ -9,24 +9,30 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from project.core.db.effects import add_effect, find_effect, forget_effects
+from project.core.db.engine import on_commit
+from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest
 from project.core.identity import Principal
+from project.core.runtime import Runtime
 from project.core.web.flash import COOKIE as FLASH
-from project.core.web.forms.reading import CHECK
+from project.core.web.forms.reading import CHECK, Answered
+from project.core.web.htmx import is_htmx
 from project.core.web.redirects import redirect
 
 LONGEST = 65_536  # characters of a page worth keeping
+KEPT = ("hx-", "vary", "content-type", "content-language")
 SWEEP_SECONDS = 3600
 Endpoint = Callable[..., Any]
 
@@ -49,9 +55,14 @@ def once(endpoint: Endpoint) -> Endpoint:
     async def guarded(*, _request: Request, **given: Any) -> Any:
         if CHECK in _request.headers:
             raise BadRequest("This address cannot check a single field.")
+        key = _request.state.effect = await _key(_request)
+        db = getattr(_request.state, "db", None)
+        if key and (first := await _first(_request, db if db is not None and db.in_transaction() else None)):
+            raise Answered(first)
         called = endpoint(**given) if inspect.iscoroutinefunction(endpoint) else run_in_threadpool(endpoint, **given)
         response = await called
-        await _keep(_request, response)
+        if key and db is not None and isinstance(response, Response):
+            await _keep(_request, db, key, response)
         return response
 
     guarded.__signature__ = signature.replace(parameters=[ASKER, *signature.parameters.values()])  # type: ignore[attr-defined]
@@ -60,61 +71,78 @@ def once(endpoint: Endpoint) -> Endpoint:
 
 async def first_answer(request: Request) -> Response | None:
     """What was answered when this very form came the first time, or None when it never took effect."""
-    key = _key(request)
-    if not key:
-        return None
-    async with request.app.state.runtime.unit_of_work(write=False) as db:
-        kept = await find_effect(db, key)
-    return None if kept is None else _restored(kept)
+    return await _first(request) if getattr(request.state, "effect", "") else None
 
 
-async def _keep(request: Request, response: Any) -> None:
-    key, db = _key(request), getattr(request.state, "db", None)
-    if not key or db is None or not isinstance(response, Response):
-        return
-    answer = _kept(request, response)
-    if answer is None:
-        return
+async def _first(request: Request, db: AsyncSession | None = None) -> Response | None:
+    if db is not None:
+        kept = await find_effect(db, request.state.effect)
+    else:
+        async with request.app.state.runtime.unit_of_work(write=False) as db:
+            kept = await find_effect(db, request.state.effect)
+    return None if kept is None else _restored(request, kept)
+
+
+async def _keep(request: Request, db: AsyncSession, key: str, response: Response) -> None:
+    cookies = [cookie for cookie in response.headers.getlist("set-cookie") if not cookie.startswith(f"{FLASH}=")]
+    if response.status_code >= 400 or cookies:
+        return  # an answer that hands out a cookie is for the first asker only
     await db.flush()
     if not db.info.get("wrote"):
         return
-    await add_effect(db, key, answer)
-    if time.monotonic() - getattr(request.app.state, "effects_swept", -math.inf) > SWEEP_SECONDS:
-        request.app.state.effects_swept = time.monotonic()
+    await add_effect(db, key, _kept(request, response))
+    state = request.app.state
+    if time.monotonic() - getattr(state, "effects_swept", -math.inf) > SWEEP_SECONDS:
+        state.effects_swept = time.monotonic()
+        on_commit(db, lambda: _sweep(state.runtime))
+
+
+async def _sweep(runtime: Runtime) -> None:
+    async with runtime.unit_of_work() as db:
         await forget_effects(db)
 
 
-def _key(request: Request) -> str:
+async def _key(request: Request) -> str:
     """The token with who sends what where: the same form with other data is another effect."""
     token = getattr(request.state, "once", "")
     if not 16 <= len(token) <= 64:
         return ""
     user: Principal | None = getattr(request.state, "principal", None)
-    values = json.dumps(request.state.submitted[1], sort_keys=True, default=_told)
-    parts = [token, request.method, request.url.path, str(user.id) if user else "", values]
+    values = request.state.submitted[1]
+    files = [file for value in values.values() for file in (value if isinstance(value, list) else [value])]
+    digests = [await run_in_threadpool(_digest, file) for file in files if isinstance(file, UploadFile)]
+    told = json.dumps([values, digests], sort_keys=True, default=lambda file: file.filename)
+    place = [request.method, request.url.path, request.url.query]
+    parts = [token, *place, str(user.id) if user else "", told]
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _told(file: UploadFile) -> str:
-    return f"{file.filename} {file.size}"
+def _digest(upload: UploadFile) -> str:
+    upload.file.seek(0)
+    found = file_digest(upload.file, "sha256").hexdigest()  # type: ignore[arg-type]
+    upload.file.seek(0)
+    return found
 
 
-def _kept(request: Request, response: Response) -> dict[str, Any] | None:
-    """The answer as it can be kept, or None: one that hands out a cookie is for the first asker only."""
-    cookies = [cookie for cookie in response.headers.getlist("set-cookie") if not cookie.startswith(f"{FLASH}=")]
-    if response.status_code >= 400 or cookies:
-        return None
+def _kept(request: Request, response: Response) -> dict[str, Any]:
+    """The answer as it can be kept; empty for one that is long, streamed or not to be stored."""
+    if "no-store" in response.headers.get("cache-control", ""):
+        return {}
     if isinstance(response, redirect):
         message = response.message
         return {"to": response.path(request), "flash": [message.kind, message.text] if message else None}
-    if isinstance(response, HTMLResponse) and len(response.body) <= LONGEST:
-        told = {name: value for name, value in response.headers.items() if name.startswith(("hx-", "vary"))}
-        return {"html": bytes(response.body).decode(), "status": response.status_code, "headers": told}
-    return None
+    with suppress(AttributeError, UnicodeDecodeError):
+        body = bytes(response.body).decode()
+        if len(body) <= LONGEST:
+            told = {name: value for name, value in response.headers.items() if name.startswith(KEPT)}
+            return {"body": body, "status": response.status_code, "headers": told, "fragment": is_htmx(request)}
+    return {}
 
 
-def _restored(kept: dict[str, Any]) -> Response:
+def _restored(request: Request, kept: dict[str, Any]) -> Response:
     if "to" in kept:
         kind, text = kept["flash"] or ("success", "")
         return redirect(kept["to"], flash=text, kind=kind)
-    return HTMLResponse(kept["html"], kept["status"], kept["headers"])
+    if kept.get("fragment") is is_htmx(request):
+        return Response(kept["body"], kept["status"], kept["headers"])
+    return redirect(request.url.path, flash="This was done already.", kind="info")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -12,11 +13,29 @@ from starlette.responses import HTMLResponse
 from project.core.identity import Principal
 from project.core.templating import render_block
 from project.core.web import flash as flashes
-from project.core.web.deps import READING
+from project.core.web.deps import READING, session
 from project.core.web.flash import Flash
 from project.core.web.forms import reads_form
 from project.core.web.htmx import VARY, is_htmx
 from project.core.web.once import once
+
+
+def _turn(parameter: inspect.Parameter) -> int:
+    """Who asks first, then the form, then what the database says: while a body arrives, no connection is held."""
+    return 1 if reads_form(parameter) else 2 if _needs_session(parameter) else 0
+
+
+def _needs_session(parameter: inspect.Parameter) -> bool:
+    asked = [*getattr(parameter.annotation, "__metadata__", ()), parameter.default]
+    calls = [each.dependency for each in asked if isinstance(each, Depends) and each.dependency]
+    return any(call is session or any(map(_needs_session, _parameters(call))) for call in calls)
+
+
+def _parameters(call: Any) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(call, eval_str=True).parameters.values())
+    except (ValueError, NameError):
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,9 @@ class MenuLink:
     title: str
     url: str
     active: bool
+
+
+SHARED = {"request", "user", "menu", "flashes"}  # what every page finds, besides the globals
 
 
 def as_pages(router: APIRouter) -> APIRouter:
@@ -41,7 +63,7 @@ def as_pages(router: APIRouter) -> APIRouter:
             route.methods = methods | {"HEAD"} if "GET" in methods else methods
             endpoint: Any = route.endpoint
             signature = inspect.signature(endpoint, eval_str=True)
-            ordered = sorted(signature.parameters.values(), key=reads_form)
+            ordered = sorted(signature.parameters.values(), key=_turn)
             keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
             endpoint.__signature__ = signature.replace(parameters=keywords)
             if methods - READING:

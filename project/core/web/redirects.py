@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from project.core.web import flash as flashes
 from project.core.web.flash import Flash
-from project.core.web.htmx import VARY, is_htmx
+from project.core.web.htmx import SAFE, VARY, is_htmx
 
 
 class redirect(Response):  # noqa: N801 - reads as a verb where it is used
@@ -28,7 +28,7 @@ class redirect(Response):  # noqa: N801 - reads as a verb where it is used
     def path(self, request: Request) -> str:
         """Where it leads, in ASCII as headers need it; raises NoMatchFound for an unknown route."""
         found = self._to if self._to.startswith("/") else str(request.app.url_path_for(self._to, **self._params))
-        return quote(found, safe="/%?#&=:;@!$'()*+,~[]")
+        return quote(found, safe=SAFE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)

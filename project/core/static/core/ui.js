@@ -77,7 +77,8 @@
       Object.assign(detail, { shouldSwap: true, isError: false, target: document.body, swapOverride: "innerHTML show:window:top" });
     } else if (xhr.status < 400) {
       detail.shouldSwap = false;
-      location.assign(pathInfo.responsePath || pathInfo.finalRequestPath);
+      if (detail.requestConfig.verb === "get") location.assign(pathInfo.responsePath || pathInfo.finalRequestPath);
+      else complain(document.getElementById("trouble").dataset.unknown);
     }
   });
 

@@ -52,8 +52,8 @@ class Watcher:
         if not self._listeners:
             self._stop = asyncio.Event()
             self._task = asyncio.create_task(self._watch(self._stop))
-            await asyncio.sleep(0)  # the disk is watched once the task has taken its first step
         self._listeners.add(queue)
+        await asyncio.sleep(0)  # the disk is watched once the task has taken its first step
         try:
             yield queue
         finally:

@@ -3,7 +3,7 @@
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, UploadFile
+from fastapi import APIRouter, Path as PathParameter, UploadFile
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -211,6 +211,6 @@ async def send(request: Request, data: Submitted[Sample]) -> Response:
 
 
 @router.get("/errors/{status}", name="dev:error")
-async def error(status: int) -> Response:
+async def error(status: Annotated[int, PathParameter(ge=400, le=599)]) -> Response:
     """The page of an error."""
     raise HTTPException(status, headers={"Retry-After": "30"} if status in (429, 503) else None)

@@ -1,5 +1,6 @@
 """What a schema's fields look like: kind, label, limits and choices, read from its JSON schema."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -103,7 +104,7 @@ class Spec:
     @property
     def max_size(self) -> int | None:
         """The cap of one file of this field in bytes, where its schema names one."""
-        size = (self.rules.get("items") or self.rules).get("maxSize")
+        size = self.rules.get("maxSize") or self.rules.get("items", {}).get("maxSize")
         return None if size is None else int(size)
 
     def _choices(self, shown: Any) -> list[tuple[str, str]]:
@@ -173,5 +174,7 @@ def _shown(kind: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return "\n".join(str(line) for line in value)
     if isinstance(value, datetime):
-        return (value.astimezone(UTC) if value.tzinfo else value).strftime("%Y-%m-%dT%H:%M")
+        with suppress(OverflowError):  # the first and the last day there are
+            value = value.astimezone(UTC) if value.tzinfo else value
+        return value.replace(tzinfo=None).isoformat(timespec="minutes")
     return str(getattr(value, "value", value))

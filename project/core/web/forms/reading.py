@@ -64,8 +64,13 @@ class FormReader:
         caps = {spec.name: spec.max_size or settings.MAX_BODY_SIZE for spec in specs}
         told = sum((spec.max_size or 0) * spec.max_files for spec in specs)
         request.state.max_body = settings.MAX_BODY_SIZE + told
-        max_files = sum(spec.max_files for spec in specs)
-        return await read_multipart(request, caps, max_files=max_files, max_fields=settings.MAX_FORM_FIELDS)
+        return await read_multipart(
+            request,
+            caps,
+            max_files=sum(spec.max_files for spec in specs),
+            max_fields=settings.MAX_FORM_FIELDS,
+            max_text=settings.MAX_BODY_SIZE,
+        )
 
     def _checked(self, request: Request, values: dict[str, Any], details: Any) -> HTMLResponse:
         """What belongs beneath the field that the request asks about."""

@@ -44,7 +44,12 @@ class FileLimits:
             **({"accept": ",".join(self.accept)} if self.accept else {}),
         }
 
-    def _check(self, file: UploadFile) -> UploadFile:
+    def _check(self, given: Any) -> Any:
+        for file in given if isinstance(given, list) else [given]:
+            self._check_one(file)
+        return given
+
+    def _check_one(self, file: UploadFile) -> None:
         if (file.size or 0) > self.max_size:
             text = "Choose a file of at most {most}."
             raise PydanticCustomError("file_too_large", text, {"most": readable(self.max_size)})
@@ -52,7 +57,6 @@ class FileLimits:
         family = f"{kind.partition('/')[0]}/*"
         if self.accept and not {kind, family} & set(self.accept):
             raise PydanticCustomError("file_type", "Choose a file of this type: {types}.", {"types": self._types})
-        return file
 
     @property
     def _types(self) -> str:
@@ -70,10 +74,11 @@ def readable(size: int) -> str:
 class _Parser(MultiPartParser):
     """Starlette's parser with a cap for each file field; a file that no field asks for is refused."""
 
-    def __init__(self, request: Request, caps: Mapping[str, int], max_files: int, max_fields: int) -> None:
-        super().__init__(request.headers, request.stream(), max_files=max_files, max_fields=max_fields)
+    def __init__(self, request: Request, caps: Mapping[str, int], *, max_text: int, **limits: int) -> None:
+        super().__init__(request.headers, request.stream(), **limits)
         self._caps = caps
         self._sizes: dict[UploadFile, int] = {}
+        self._text, self._most_text = 0, max_text
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
@@ -82,7 +87,11 @@ class _Parser(MultiPartParser):
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         file = self._current_part.file
-        if file is not None:
+        if file is None:
+            self._text += end - start
+            if self._text > self._most_text:
+                raise MultiPartException("This form has too much text.")
+        else:
             self._sizes[file] = self._sizes.get(file, 0) + end - start
             if self._sizes[file] > self._caps[self._current_part.field_name]:
                 return
@@ -95,13 +104,14 @@ class _Parser(MultiPartParser):
         return form
 
 
-async def read_multipart(request: Request, caps: Mapping[str, int], *, max_files: int, max_fields: int) -> FormData:
+async def read_multipart(request: Request, caps: Mapping[str, int], **limits: int) -> FormData:
     """The posted form with its files: each holds at most its field's cap, and knows by `size` how long it was.
 
-    Raises BadRequest for a body that cannot be read or a file that nobody asked for.
+    `limits` are max_files, max_fields, and max_text in bytes. Raises BadRequest for a body that cannot be read,
+    has too much text, or brings a file that nobody asked for.
     """
     try:
-        return await _Parser(request, caps, max_files, max_fields).parse()
+        return await _Parser(request, caps, **limits).parse()
     except MultiPartException as error:
         raise BadRequest(error.message) from None
 
