@@ -5,12 +5,14 @@ import re
 from datetime import timedelta
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.db.effects import Effect, find_effect, forget_effects
 from project.core.db.models import now
+from tests.core.probe import forms
 from tests.core.probe.models import Note
 
 NOTES = "/probe/notes"
@@ -65,9 +67,10 @@ async def test_other_data_another_form_or_no_token_is_another_effect(
     await probe.post(NOTES, data=form | {"body": "mended after going back"})
     await probe.post(NOTES, data=form | {"_once": await token(probe)})
     await probe.post(f"{NOTES}/fragment", data=form)
+    await probe.post(f"{NOTES}?draft=1", data=form)
     for _ in range(2):
         await probe.post(NOTES, data={"body": "hello"})
-    assert await count(probe_app) == 6
+    assert await count(probe_app) == 7
 
 
 async def test_a_refused_form_may_be_sent_again(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
@@ -107,6 +110,47 @@ async def test_a_form_without_an_effect_leaves_no_row(probe: httpx2.AsyncClient,
     form = {"_once": await token(probe), "body": "hello"}
     assert (await probe.post(f"{NOTES}/preview", data=form)).status_code == 200
     assert await count(probe_app, Effect) == 0
+
+
+@pytest.mark.parametrize("kind", ["long", "secret", "empty"])
+async def test_an_answer_that_is_not_kept_whole_counts_all_the_same(
+    probe: httpx2.AsyncClient, probe_app: FastAPI, kind: str
+) -> None:
+    address, form = f"{NOTES}/long?kind={kind}", {"_once": await token(probe), "body": "hello"}
+    first, second = [await probe.post(address, data=form) for _ in range(2)]
+    assert first.status_code == 200
+    if kind == "empty":
+        assert (second.status_code, second.text) == (200, "")
+    else:
+        assert (second.status_code, second.headers["location"]) == (303, f"{NOTES}/long")
+        assert "This was done already." in (await probe.get(NOTES)).text
+    assert await count(probe_app) == 1
+    async with probe_app.state.runtime.unit_of_work(write=False) as db:
+        assert "sk_live" not in str((await db.scalars(select(Effect))).one().model_dump())
+
+
+async def test_the_handler_does_not_run_for_a_repeat(probe: httpx2.AsyncClient) -> None:
+    forms.RAN.clear()
+    form = {"_once": await token(probe), "body": "hello"}
+    for _ in range(2):
+        await probe.post(NOTES, data=form)
+    assert forms.RAN == ["note"]
+
+
+async def test_what_was_written_in_raw_sql_is_kept_and_counts(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    for _ in range(2):
+        assert (await probe.post(f"{NOTES}/raw", data=form)).status_code == 303
+    assert await count(probe_app) == 1
+
+
+async def test_a_page_and_a_fragment_are_not_taken_for_each_other(
+    probe: httpx2.AsyncClient, probe_app: FastAPI
+) -> None:
+    form = {"_once": await token(probe), "body": "hello"}
+    await probe.post(f"{NOTES}/fragment", data=form, headers={"HX-Request": "true"})
+    assert (await probe.post(f"{NOTES}/fragment", data=form)).status_code == 303
+    assert await count(probe_app) == 1
 
 
 async def test_old_answers_are_swept_away_once_an_hour(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:

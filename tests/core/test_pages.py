@@ -2,9 +2,11 @@
 
 import httpx2
 import pytest
-from fastapi import Response
+from fastapi import FastAPI, Request, Response
 
 from apps.accounts.testing import PASSWORD
+from project.core import redirect
+from project.core.web.flash import Flash, leave, waiting
 from project.core.web.htmx import tell_htmx
 from project.core.web.redirects import safe_next
 
@@ -106,6 +108,29 @@ def test_htmx_is_told_what_to_do_besides() -> None:
     assert tell_htmx(Response(), refresh=True, trigger="saved").headers["hx-refresh"] == "true"
 
 
+def test_htmx_is_told_nothing_that_a_header_cannot_hold() -> None:
+    assert tell_htmx(Response(), push_url="/é").headers["hx-push-url"] == "/%C3%A9"
+    for bad in ["#a\r\nSet-Cookie: x=1", "#é"]:
+        with pytest.raises(ValueError, match="ASCII"):
+            tell_htmx(Response(), retarget=bad)
+
+
+def test_a_message_of_an_unknown_kind_is_refused_where_it_is_said() -> None:
+    with pytest.raises(ValueError, match="'danger' is none of them"):
+        redirect("/", flash="x", kind="danger")
+
+
+async def test_messages_too_long_for_a_cookie_are_cut_and_the_oldest_dropped(app: FastAPI) -> None:
+    request = Request({"type": "http", "app": app, "headers": []})
+    for _ in range(3):
+        response = Response()
+        leave(request, response, Flash("info", "д" * 600))
+        cookie = response.headers["set-cookie"].partition(";")[0]
+        assert len(cookie) < 4000
+        request = Request({"type": "http", "app": app, "headers": [(b"cookie", cookie.encode())]})
+    assert waiting(request)[-1].text.startswith("д" * 100)
+
+
 async def test_htmx_is_led_on_by_its_own_header(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/accounts/signup", data=SIGN_UP, headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/")
@@ -166,7 +191,5 @@ async def test_stored_text_is_escaped(client: httpx2.AsyncClient) -> None:
 
 
 def test_a_redirect_by_path_stays_on_this_site() -> None:
-    from project.core import redirect
-
     with pytest.raises(ValueError, match="another site"):
         redirect("//evil.example")

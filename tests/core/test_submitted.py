@@ -1,13 +1,18 @@
 """Posted forms: what the server understands, one field checked while it is typed, files, and rows others change."""
 
 import asyncio
+from io import BytesIO
+from typing import Annotated
 
 import httpx2
 import pytest
-from fastapi import FastAPI
-from starlette.datastructures import UploadFile
+from fastapi import FastAPI, UploadFile
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from project.core.errors import BadRequest
+from project.core.web.forms import FileLimits
 from project.core.web.forms.uploads import read_multipart
 from tests.core.probe import forms, models
 
@@ -134,7 +139,7 @@ async def test_beyond_its_cap_a_file_is_not_even_stored() -> None:
     request = httpx2.Request("POST", "http://x/", files={"picture": ("a.png", b"x" * 500_000, "image/png")})
     posted = await read_multipart(as_asgi(request), {"picture": 1000}, max_files=1, max_fields=10, max_text=10)
     file = posted["picture"]
-    assert isinstance(file, UploadFile)
+    assert not isinstance(file, str)
     stored = len(await file.read())
     await posted.close()
     assert (file.size, stored) == (500_000, 0)
@@ -236,3 +241,45 @@ async def test_an_address_that_is_refused_says_which_part_of_it(probe: httpx2.As
     page = await probe.get("/probe/pages/abc")
     assert page.status_code == 422
     assert "<strong>page_id</strong>: This is not a valid id." in page.text
+
+
+@pytest.mark.parametrize("kind", ["charset=punycode", 'charset="Punycode"', "charset=utf-7", "charset=utf-8-sig"])
+async def test_a_form_in_an_odd_charset_is_refused_before_anybody_reads_it(
+    probe: httpx2.AsyncClient, kind: str
+) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="body"\r\n\r\naaaa-aaaa\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; {kind}"}
+    assert (await probe.post("/probe/notes", content=body, headers=headers)).status_code == 415
+    headers = {"Content-Type": "multipart/form-data; boundary=x; charset=UTF-8"}
+    assert (await probe.post("/probe/notes", content=body, headers=headers)).status_code == 303
+
+
+async def test_while_a_form_arrives_the_database_is_not_asked(probe: httpx2.AsyncClient) -> None:
+    forms.RAN.clear()
+    assert (await probe.post("/probe/uploads", data={"caption": ""}, files={"picture": PNG})).status_code == 422
+    assert forms.RAN == []
+    assert (await probe.post("/probe/uploads", data={"caption": "Sea"}, files={"picture": PNG})).status_code == 200
+    assert forms.RAN == ["asked the database"]
+
+
+async def test_text_does_not_fill_the_room_that_is_meant_for_files(probe: httpx2.AsyncClient) -> None:
+    text = {"caption": "Sea", **{f"junk{n}": "x" * 900_000 for n in range(2)}}
+    small = await probe.post("/probe/pictures", data=text, files={"picture": PNG})
+    assert small.status_code == 200
+    request = httpx2.Request("POST", "http://x/", data=text, files={"picture": PNG})
+    with pytest.raises(BadRequest, match="too much text"):
+        await read_multipart(as_asgi(request), {"picture": 1000}, max_files=1, max_fields=10, max_text=1_000_000)
+
+
+def test_limits_hold_for_a_list_as_a_whole_too() -> None:
+    class Album(BaseModel):
+        """Several at once."""
+
+        pictures: Annotated[list[UploadFile], FileLimits(3, "image/png")]
+
+    def file(size: int) -> UploadFile:
+        return UploadFile(BytesIO(), size=size, headers=Headers({"content-type": "image/png"}))
+
+    assert len(Album(pictures=[file(3), file(1)]).pictures) == 2
+    with pytest.raises(ValidationError, match="at most 3 bytes"):
+        Album(pictures=[file(3), file(4)])

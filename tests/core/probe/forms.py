@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Request, Response, UploadFile
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlmodel import col, select as select_model
 from starlette.responses import JSONResponse
 
@@ -111,6 +111,34 @@ async def preview(request: Request, data: Submitted[NoteCreate], db: DB) -> Resp
     """Look at what is there, and write nothing."""
     await db.scalars(select(Note.id))
     return render(request, "probe/any_form.html", {"form": Form(NoteCreate, data)}, block="form")
+
+
+@pages.post("/notes/long")
+async def long_answer(data: Submitted[NoteCreate], db: DB, kind: str = "long") -> Response:
+    """Add a note and answer with a lot, with something secret, or with nothing at all."""
+    db.add(Note(body=data.body, state=State.DRAFT))
+    if kind == "secret":
+        return Response("Shown once: sk_live_1", headers={"Cache-Control": "no-store"})
+    return Response("x" * 70_000 if kind == "long" else "")
+
+
+@pages.post("/notes/raw")
+async def raw_sql(data: Submitted[NoteCreate], db: DB) -> Response:
+    """Write by SQL as text, and give the connection back too early."""
+    await db.execute(text("INSERT INTO probe_note (body, state) VALUES (:body, 'draft')"), {"body": data.body})
+    await db.release()
+    return redirect("probe:notes")
+
+
+async def _a_page(db: DB) -> int:
+    RAN.append("asked the database")
+    return int((await db.execute(select(func.count()).select_from(Note))).scalar_one())
+
+
+@pages.post("/uploads")
+async def upload(data: Submitted[PictureCreate], page: Annotated[int, Depends(_a_page)]) -> Response:
+    """A form beside something that comes from the database."""
+    return JSONResponse({"notes": page})
 
 
 @pages.post("/plain")

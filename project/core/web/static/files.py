@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from starlette.types import Receive, Scope, Send
 
@@ -110,7 +111,7 @@ class StaticFile:
         return "identity"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a GET or HEAD."""
+        """Answer a GET or HEAD; raises OSError before anything is sent when a large file has gone meanwhile."""
         given = dict(scope["headers"])
         encoding = self.choose(given.get(b"accept-encoding"))
         content = self.contents[encoding]
@@ -120,14 +121,14 @@ class StaticFile:
             verdict = judge(scope["method"], given, content.etag.encode(), self.modified, content.size, alone=alone)
             status, start, stop = verdict.status, verdict.start, verdict.stop
             headers = self._headers(encoding, verdict.status, start, stop)
+        empty = scope["method"] == "HEAD" or start == stop
+        file = None if empty or content.body is not None else await asyncio.to_thread(content.path.open, "rb")
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        if scope["method"] == "HEAD" or start == stop:
-            await send({"type": "http.response.body"})
-        elif content.body is not None:
-            body = content.body if status == 200 else content.body[start:stop]
-            await send({"type": "http.response.body", "body": body})
+        if file is not None:
+            await _stream(file, start, stop, receive, send)
         else:
-            await _stream(content.path, start, stop, receive, send)
+            body = b"" if empty or content.body is None else content.body[start:stop]
+            await send({"type": "http.response.body", "body": body})
 
     def _headers(self, encoding: str, status: int, start: int, stop: int) -> Headers:
         whole, size = self._of_the_whole[encoding], self.contents[encoding].size
@@ -143,7 +144,7 @@ class StaticFile:
         return [(b"content-length", b"0"), (b"cache-control", b"no-store"), *total]
 
 
-async def _stream(path: Path, start: int, stop: int, receive: Receive, send: Send) -> None:
+async def _stream(file: BinaryIO, start: int, stop: int, receive: Receive, send: Send) -> None:
     """Send a part of a file, each read in a thread; stop reading when the client has left."""
 
     async def left() -> None:
@@ -151,7 +152,6 @@ async def _stream(path: Path, start: int, stop: int, receive: Receive, send: Sen
             pass
 
     leaving = asyncio.create_task(left())
-    file = await asyncio.to_thread(path.open, "rb")
     try:
         await asyncio.to_thread(file.seek, start)
         while start < stop and not leaving.done():

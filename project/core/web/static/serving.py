@@ -1,6 +1,7 @@
 """Serving: /static/, answered inside the guard, before anything else of the site is asked."""
 
 import asyncio
+from contextlib import suppress
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -65,8 +66,9 @@ class StaticFiles:
         if scope["method"] not in ("GET", "HEAD"):
             refusal = ONLY_READ
         elif file := self._files.get(name) or await asyncio.to_thread(self._look_up, name):
-            await file(scope, receive, send)
-            return
+            with suppress(FileNotFoundError):
+                await file(scope, receive, send)
+                return
         response = await answer(Request(scope, receive), refusal)
         await response(scope, receive, send)
 
