@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from apps.accounts.testing import add_user, sign_in_as
-from tests.core.probe.models import Note, State
+from tests.core.probe.models import Note, Page, State
 
 TEXT = "one\ntwo\n\nfour"
 
@@ -54,3 +54,18 @@ async def test_a_file_where_none_belongs_is_refused(probe_app: FastAPI, probe: h
     answer = await probe.post(f"/admin/note/edit/{note}", data={"state": "live"}, files=files)
     assert answer.status_code == 400
     assert (await stored(probe_app)).body == TEXT
+
+
+async def test_the_version_of_a_row_is_counted_and_never_typed(
+    probe_app: FastAPI, probe: httpx2.AsyncClient, note: int
+) -> None:
+    async with probe_app.state.runtime.unit_of_work() as db:
+        page = Page(body="first")
+        db.add(page)
+    address = f"/admin/page/edit/{page.id}"
+    assert 'name="version"' not in (await probe.get(address)).text
+    for body in ("second", "third"):
+        assert (await probe.post(address, data={"body": body, "version": "1", "save": "Save"})).status_code == 302
+    async with probe_app.state.runtime.unit_of_work(write=False) as db:
+        row = (await db.execute(select(Page))).scalar_one()
+    assert (row.body, row.version) == ("third", 3)

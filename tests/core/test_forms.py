@@ -82,6 +82,11 @@ def test_a_moment_is_shown_in_utc() -> None:
     assert Form(Everything, {"moment": there.astimezone(UTC)})["moment"].value == "2026-05-31T16:00"
 
 
+def test_the_first_moment_there_is_can_be_shown() -> None:
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23)))
+    assert Form(Everything, {"moment": first})["moment"].value == "0001-01-01T00:00"
+
+
 def test_an_error_of_a_hidden_field_stands_above_the_form() -> None:
     form = Form(PageUpdate, {"version": 2}, [FieldError("version", "missing", "This field is required.")])
     assert (form["version"].errors, len(form.errors)) == ([], 1)

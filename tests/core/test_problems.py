@@ -117,10 +117,10 @@ async def test_a_form_of_nothing_but_separators_is_refused_before_it_is_parsed(
 
 
 @pytest.mark.parametrize("charset", ["unicode_escape", "raw_unicode_escape", "utf-7", "no-such-charset"])
-async def test_an_odd_charset_smuggles_no_lone_surrogate_in(client: httpx2.AsyncClient, charset: str) -> None:
+async def test_an_odd_charset_is_not_read_at_all(client: httpx2.AsyncClient, charset: str) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="email"\r\n\r\n\\ud800 +2AA-\r\n--B--\r\n'
     headers = {"Content-Type": f"multipart/form-data; boundary=B; charset={charset}"}
-    assert (await client.post("/accounts/login", content=part, headers=headers)).status_code in (400, 422)
+    assert (await client.post("/accounts/login", content=part, headers=headers)).status_code == 415
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '"text"', "null", '{"email": {}}', "1" * 5000, "[" * 5000])

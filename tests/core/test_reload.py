@@ -137,6 +137,27 @@ async def test_one_watcher_serves_all_listeners_and_only_while_there_are_any(
     assert running_watches == [(tmp_path,)] * 2
 
 
+async def test_listeners_that_come_at_once_share_one_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watches: list[tuple[Path, ...]] = []
+
+    async def watch(*folders: Path, stop_event: asyncio.Event) -> AsyncIterator[set[tuple[int, str]]]:
+        watches.append(folders)
+        yield {(1, "/a.css")}
+        await stop_event.wait()
+
+    monkeypatch.setattr(reload, "awatch", watch)
+    watcher, here = Watcher([tmp_path]), asyncio.Barrier(5)
+
+    async def listen() -> int:
+        async with watcher.listen() as queue:
+            await here.wait()
+            return queue.qsize()
+
+    with anyio.fail_after(SECONDS):
+        heard = await asyncio.gather(*[listen() for _ in range(5)])
+    assert (len(watches), max(heard)) == (1, 1)
+
+
 async def test_the_stamp_tells_edits_that_nobody_watched(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text("one")
     watcher = Watcher([tmp_path, tmp_path / "missing"])

@@ -283,3 +283,8 @@ def test_limits_hold_for_a_list_as_a_whole_too() -> None:
     assert len(Album(pictures=[file(3), file(1)]).pictures) == 2
     with pytest.raises(ValidationError, match="at most 3 bytes"):
         Album(pictures=[file(3), file(4)])
+
+
+async def test_a_path_parameter_hides_nothing_that_every_page_knows(probe: httpx2.AsyncClient) -> None:
+    answer = await probe.post("/probe/notes/of/ann", data={"body": "x"})
+    assert (answer.status_code, "Log in" in answer.text) == (422, True)

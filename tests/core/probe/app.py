@@ -26,7 +26,7 @@ from project.core import (
     render,
 )
 from tests.core.probe import forms
-from tests.core.probe.models import Child, Counter, Note, State
+from tests.core.probe.models import Child, Counter, Note, Page, State
 
 HAPPENED: list[str] = []
 api = APIRouter()
@@ -168,6 +168,10 @@ class NoteAdmin(ModelAdmin, model=Note):
     schema = NoteForm
 
 
+class PageAdmin(ModelAdmin, model=Page):
+    """Pages, which know their version."""
+
+
 config = AppConfig(
-    label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin, NoteAdmin]
+    label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin, NoteAdmin, PageAdmin]
 )

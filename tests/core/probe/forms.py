@@ -141,6 +141,13 @@ async def upload(data: Submitted[PictureCreate], page: Annotated[int, Depends(_a
     return JSONResponse({"notes": page})
 
 
+@pages.post("/notes/of/{user}")
+@on_invalid("probe/any_form.html")
+async def note_of(user: str, data: Submitted[NoteCreate]) -> Response:
+    """A path parameter called like something that every page knows."""
+    return redirect("probe:notes", flash=f"For {user}.")
+
+
 @pages.post("/plain")
 async def plain(db: DB) -> Response:
     """A POST that reads no form of ours."""
