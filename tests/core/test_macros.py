@@ -116,7 +116,9 @@ def test_a_summary_takes_the_focus_and_is_not_there_without_errors() -> None:
 
 
 def test_a_form_with_a_file_is_sent_in_parts() -> None:
-    assert 'enctype="multipart/form-data" hx-encoding="multipart/form-data"' in draw(CALLS["form"], **CONTEXT)
+    html = draw(CALLS["form"], **CONTEXT)
+    assert 'enctype="multipart/form-data" hx-encoding="multipart/form-data"' in html
+    assert """hx-request='{"timeout":3600000}'""" in html  # sending a file may take longer than an answer
 
 
 def test_a_one_shot_token_is_the_first_field() -> None:
@@ -153,6 +155,7 @@ def test_what_htmx_loads_is_a_link_or_a_form_without_it() -> None:
     assert draw("{{ ui.more('/rows') }}").startswith('<li class="more">')
     search = draw("{{ ui.search('Find', '/find', 'found', 'x', 'words') }}")
     assert 'role="search" method="get" action="/find"' in search
+    assert re.search(r'hx-target="#(\w+)" hx-select="#\1"', search)
     assert '<label class="visually-hidden" for="found-search">Find</label>' in search
     assert 'name="words" value="x"' in search
     assert '<button class="button button-secondary" type="submit">' in search
@@ -167,6 +170,7 @@ def test_tabs_are_links_of_which_one_is_current() -> None:
     assert re.search(r'<a id="x-b" href="/b" aria-current="page"', html)
     assert html.count("aria-current") == 1
     assert '<nav class="tabs" aria-label="Parts">' in html
+    assert re.search(r'hx-target="#(\w+)" hx-select="#\1"', html)  # a whole page will do as an answer
 
 
 def test_deleting_asks_first_with_and_without_javascript() -> None:

@@ -137,11 +137,24 @@ async def test_the_handler_does_not_run_for_a_repeat(probe: httpx2.AsyncClient) 
     assert forms.RAN == ["note"]
 
 
-async def test_what_was_written_in_raw_sql_is_kept_and_counts(probe: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+@pytest.mark.parametrize("driver", [False, True])
+async def test_what_was_written_in_raw_sql_is_kept_and_counts(
+    probe: httpx2.AsyncClient, probe_app: FastAPI, driver: bool
+) -> None:
     form = {"_once": await token(probe), "body": "hello"}
     for _ in range(2):
-        assert (await probe.post(f"{NOTES}/raw", data=form)).status_code == 303
+        assert (await probe.post(f"{NOTES}/raw?driver={driver}", data=form)).status_code == 303
     assert await count(probe_app) == 1
+
+
+async def test_another_file_of_the_same_name_and_size_is_another_effect(
+    probe: httpx2.AsyncClient, probe_app: FastAPI
+) -> None:
+    form = {"_once": await token(probe), "caption": "Sea"}
+    for content in (b"a" * 10, b"a" * 10, b"b" * 10):
+        files = {"picture": ("a.png", content, "image/png")}
+        assert (await probe.post("/probe/pictures", data=form, files=files)).status_code == 200
+    assert await count(probe_app) == 2
 
 
 async def test_a_page_and_a_fragment_are_not_taken_for_each_other(

@@ -256,6 +256,15 @@ async def test_a_large_file_comes_from_disk_in_pieces(
     assert part.content == NOISE[IN_MEMORY - 2 : IN_MEMORY + 3]
 
 
+async def test_a_large_file_that_has_gone_is_a_404_before_anything_is_promised(
+    collected: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    files = collected.state.static._files
+    hashed = next(name for name in files if name.startswith("film.") and name != "film.mp4")
+    files[hashed].contents["identity"].path.unlink()
+    assert (await client.get(f"/static/{hashed}")).status_code == 404
+
+
 async def test_memory_is_bounded(
     collected: FastAPI, monkeypatch: pytest.MonkeyPatch, client: httpx2.AsyncClient
 ) -> None:

@@ -123,9 +123,10 @@ async def long_answer(data: Submitted[NoteCreate], db: DB, kind: str = "long") -
 
 
 @pages.post("/notes/raw")
-async def raw_sql(data: Submitted[NoteCreate], db: DB) -> Response:
+async def raw_sql(data: Submitted[NoteCreate], db: DB, driver: bool = False) -> Response:
     """Write by SQL as text, and give the connection back too early."""
-    await db.execute(text("INSERT INTO probe_note (body, state) VALUES (:body, 'draft')"), {"body": data.body})
+    statement = text("INSERT INTO probe_note (body, state) VALUES (:body, 'draft')")
+    await (await db.connection() if driver else db).execute(statement, {"body": data.body})
     await db.release()
     return redirect("probe:notes")
 
@@ -174,8 +175,9 @@ async def change_page(page_id: UUID, data: Submitted[PageUpdate], db: DB) -> Res
 
 @pages.post("/pictures")
 @on_invalid("probe/any_form.html")
-async def take_picture(data: Submitted[PictureCreate]) -> Response:
+async def take_picture(data: Submitted[PictureCreate], db: DB) -> Response:
     """What arrived."""
     content = await data.picture.read()
+    db.add(Note(body=content[:1].decode(), state=State.DRAFT))
     told: dict[str, Any] = {"name": data.picture.filename, "size": data.picture.size, "read": len(content)}
     return JSONResponse(told | {"more": [each.size for each in data.more], "caption": data.caption})
