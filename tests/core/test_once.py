@@ -117,13 +117,16 @@ async def test_an_answer_that_is_not_kept_whole_counts_all_the_same(
     probe: httpx2.AsyncClient, probe_app: FastAPI, kind: str
 ) -> None:
     address, form = f"{NOTES}/long?kind={kind}", {"_once": await token(probe), "body": "hello"}
-    first, second = [await probe.post(address, data=form) for _ in range(2)]
+    came_from = {"Referer": f"{probe.base_url}{NOTES}?q=1"}
+    first, second = [await probe.post(address, data=form, headers=came_from) for _ in range(2)]
     assert first.status_code == 200
     if kind == "empty":
         assert (second.status_code, second.text) == (200, "")
     else:
-        assert (second.status_code, second.headers["location"]) == (303, f"{NOTES}/long")
+        assert (second.status_code, second.headers["location"]) == (303, NOTES)
         assert "This was done already." in (await probe.get(NOTES)).text
+        unsaid = await probe.post(address, data=form)
+        assert unsaid.headers["location"] == "/"
     assert await count(probe_app) == 1
     async with probe_app.state.runtime.unit_of_work(write=False) as db:
         assert "sk_live" not in str((await db.scalars(select(Effect))).one().model_dump())

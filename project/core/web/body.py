@@ -1,7 +1,6 @@
 """The body limit: nobody makes this process read more than MAX_BODY_SIZE, or parse more fields than a form may have."""
 
-import re
-
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,8 +11,14 @@ from project.core.web.problems import Refusal, answer
 
 # The client's charset decodes every part on the event loop, and punycode takes minutes for a megabyte.
 ODD_CHARSET = Refusal(415, "unsupported_media_type", "Send forms as UTF-8.", headers={"Connection": "close"})
-UTF8 = re.compile(r';\s*charset="?utf-?8"?\s*(;|$)')
+UTF8 = {b"utf-8", b"utf8", b""}
 TOO_LARGE = Refusal(413, "too_large", "This is more than can be sent at once.", headers={"Connection": "close"})
+
+
+def _charset(kind: str) -> bytes:
+    """The charset as the form's parser will read it, whatever else the header says."""
+    charset: bytes = parse_options_header(kind.encode("latin-1"))[1].get(b"charset", b"")
+    return charset
 
 
 class BodyLimit:
@@ -35,7 +40,7 @@ class BodyLimit:
         declared = headers.get("content-length", "")
         expected = int(declared[:20]) if declared.isdigit() else 0
         kind = headers.get("content-type", "").lower()
-        if kind.startswith("multipart/") and "charset" in kind and not UTF8.search(kind):
+        if kind.startswith("multipart/") and _charset(kind) not in UTF8:
             await (await answer(Request(scope, receive), ODD_CHARSET))(scope, receive, send)
             return
         is_form = kind.startswith("application/x-www-form-urlencoded")
