@@ -27,15 +27,16 @@ TOP_LEVEL = {
 }
 FLOORS = [
     {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool", "closing"},
-    {"db"},
+    {"db", "live", "mail"},
+    {"jobs"},
     {"apps", "runtime"},
     {"web", "site_checks"},
     {"admin"},
     {"asgi"},
     {"management", "testing"},
 ]
-BUDGET = 5300  # lines of code in the core beside the test kit: the two may have 8,000 when all is built
-KIT_BUDGET = 1200
+BUDGET = 6600  # lines of code in the core beside the test kit: the two may have 8,000 when all is built
+KIT_BUDGET = 1300
 INSIDE_AN_APP = {
     "app": 0,
     "testing": 0,

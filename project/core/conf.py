@@ -92,7 +92,16 @@ class Settings(EnvSettings):
     DB_POOL_OVERFLOW: int = Field(default=10, ge=0, le=200, description="More connections at peaks.")
     DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
     DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds a PostgreSQL statement may take.")
-    DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite and the browser assets live.")
+    REDIS_URL: SecretStr = Field(
+        default=SecretStr(""),
+        description="redis://… or rediss://…; empty means jobs run and events travel inside one process.",
+    )
+    MAIL_URL: SecretStr = Field(
+        default=SecretStr(""),
+        description="smtp://…, smtps://…, console: or file:; empty means file: in DEBUG, else no mail can be sent.",
+    )
+    MAIL_FROM: str = Field(default="", description="Who mail comes from; empty means SITE_NAME at SITE_URL's host.")
+    DATA_DIR: Path = Field(default=ROOT / ".data", description="Where SQLite, mail and the browser assets live.")
     LIVE_RELOAD: bool | None = Field(
         default=None, description="In DEBUG, reload the browser as you edit; unset means only under runserver."
     )

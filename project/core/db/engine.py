@@ -32,6 +32,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.url = make_url(settings.database_url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.info: dict[str, Any] = {}
         self._settings = settings
         if self.is_sqlite:
             self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
@@ -40,10 +41,12 @@ class Database:
             self.reader = self.engine.execution_options(postgresql_readonly=True)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
-    @staticmethod
-    def make_sessions(bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
-        """Sessions on an engine, or all on one connection as the test kit wants them."""
-        return async_sessionmaker(bind, class_=AsyncSession, expire_on_commit=False, **options)
+    def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
+        """Sessions on an engine, or all on one connection as the test kit wants them.
+
+        Each begins with what `info` holds: the queue that `enqueue(db, …)` and the bus that `publish(db, …)` use.
+        """
+        return async_sessionmaker(bind, class_=AsyncSession, expire_on_commit=False, info=self.info, **options)
 
     async def close(self) -> None:
         """Give every connection back."""
