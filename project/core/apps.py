@@ -1,6 +1,5 @@
 """The plug: AppConfig lists every socket of the house; the Registry plugs the installed apps in."""
 
-import difflib
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,8 +11,10 @@ from fastapi import APIRouter
 
 from project.core.checks import Check
 from project.core.conf import AppSettings
-from project.core.errors import ConfigurationError
+from project.core.errors import ConfigurationError, nearest
 from project.core.identity import Authenticate
+from project.core.jobs.chores import CORE_JOBS
+from project.core.jobs.declaring import JobType
 
 if TYPE_CHECKING:
     import click
@@ -45,6 +46,8 @@ class AppConfig:
         websockets: a router for sockets, mounted at the prefix; a socket holds no database session.
         models: the tables, for migrations and the shell.
         admin: SQLAdmin views, shown at /admin.
+        jobs: what `@job` made; the name in `enqueue` is "<label>.<function>".
+        cron: what `@cron` made; the workers enqueue it at its times.
         commands: click commands, run as `manage.py <name>`.
         checks: system checks.
         menu: links in the site's menu.
@@ -62,6 +65,8 @@ class AppConfig:
     websockets: APIRouter | None = None
     models: Sequence[type[Any]] = ()
     admin: Sequence[type[Any]] = ()
+    jobs: Sequence[JobType] = ()
+    cron: Sequence[JobType] = ()
     commands: Sequence["click.Command"] = ()
     checks: Sequence[Check] = ()
     menu: Sequence[MenuItem] = ()
@@ -85,6 +90,7 @@ class Registry:
         answering = self._answering()
         self.authenticate = answering.authenticate if answering else None
         self.login = answering.login if answering else ""
+        self.jobs = {each.name: each for each in (job.named("core") for job in CORE_JOBS)}
         self.commands: dict[str, click.Command] = {}
         owners: dict[str, str] = {}
         labels: set[str] = set()
@@ -94,6 +100,10 @@ class Registry:
             if app.label in RESERVED:
                 raise ConfigurationError(f"The label {app.label!r} is the framework's own: choose another in app.py.")
             labels.add(app.label)
+            for job in [each.named(app.label) for each in (*app.jobs, *app.cron)]:
+                if job.name in self.jobs:
+                    raise ConfigurationError(f"Two jobs are called {job.name!r}: rename one function.")
+                self.jobs[job.name] = job
             for command in app.commands:
                 name = command.name or ""
                 if name in owners:
@@ -115,12 +125,6 @@ class Registry:
             names = " and ".join(app.label for app in answering)
             raise ConfigurationError(f"{names} both set authenticate: only one app may say who is asking.")
         return answering[0] if answering else None
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A helpful " Did you mean …?" or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _load(path: str) -> AppConfig:

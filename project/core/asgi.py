@@ -73,7 +73,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     try:
         async with app.state.runtime:
             await _remind(app.state.runtime)
-            yield {"closing": app.state.runtime.closing}
+            async with app.state.runtime.jobs_here():
+                yield {"closing": app.state.runtime.closing}
     finally:
         writer.stop()
 

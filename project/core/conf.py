@@ -119,6 +119,13 @@ class Settings(EnvSettings):
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
+    WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
+    WORKER_THREADS: int = Field(default=4, ge=1, le=64, description="Threads of one process for jobs that block.")
+    WORKER_GRACE: float = Field(
+        default=15, ge=0, le=3600, description="Seconds that running jobs have to end when a process stops."
+    )
+    JOBS_KEPT_DAYS: float = Field(default=7, gt=0, description="How long jobs that ended are kept.")
+    DEAD_JOBS_KEPT_DAYS: float = Field(default=90, gt=0, description="How long jobs that failed for good are kept.")
     HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
 
     @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")

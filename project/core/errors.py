@@ -12,6 +12,8 @@ DomainError                 status  meaning
 └── Unavailable             503     something we lean on is away
 """
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -128,3 +130,9 @@ class Unavailable(DomainError):
     status = 503
     code = "unavailable"
     message = "The site is busy or a part of it is away. Try again in a moment."
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A helpful " Did you mean …?" or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

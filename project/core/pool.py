@@ -49,3 +49,14 @@ class ThreadPool:
     def close(self) -> None:
         """Refuse new calls and forget the waiting ones."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+_requests = ThreadPool("blocking", workers=8, queue=64)
+
+
+async def run_blocking(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that blocks in a thread, so that the event loop does not wait; raises Unavailable when 64 wait.
+
+    For what a request must wait for, and for fractions of a second. Everything longer is a job.
+    """
+    return await _requests.run(call, *args, **kwargs)

@@ -1,6 +1,6 @@
 """Runtime: builds what a process needs, opens it once, closes it in order."""
 
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Any, Self, TypeVar
 
 from project.core.apps import Registry
@@ -9,13 +9,15 @@ from project.core.conf import AppSettings, Settings
 from project.core.db.engine import Database
 from project.core.db.session import AsyncSession
 from project.core.errors import ConfigurationError
+from project.core.jobs.embedded import NearBell, embedded_worker
+from project.core.jobs.queue import Queue
 from project.core.pool import ThreadPool
 
 C = TypeVar("C", bound=AppSettings)
 
 
 class Runtime:
-    """Registry, database and worker threads of one process. `async with runtime:` opens and closes them.
+    """Registry, database, job queue and worker threads of one process. `async with runtime:` opens and closes them.
 
     The web app enters it in its lifespan, a command around its body; nothing else opens a resource.
     """
@@ -26,6 +28,10 @@ class Runtime:
         self.registry = Registry(settings.INSTALLED_APPS)
         self.database = Database(settings)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
+        self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
+        self.queue = Queue(self.registry.jobs, NearBell())
+        self.database.info["queue"] = self.queue
+        self.runs_jobs = True  # tests run them by hand
         self._conf = {app.settings: app.settings.load() for app in self.registry.apps if app.settings}
 
     def conf(self, cls: type[C]) -> C:
@@ -39,10 +45,16 @@ class Runtime:
         """One transaction, committed at the end; see Database.unit_of_work."""
         return self.database.unit_of_work(write=write)
 
+    def jobs_here(self) -> AbstractAsyncContextManager[None]:
+        """Run jobs in this process while it is open, unless there is Redis and so a worker, or `runs_jobs` is off."""
+        here = self.runs_jobs and not self.settings.REDIS_URL.get_secret_value()
+        return embedded_worker(self) if here else nullcontext()
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             stack.callback(self.hashing.close)
+            stack.callback(self.threads.close)
             for app in self.registry.apps:
                 if app.lifespan:
                     await stack.enter_async_context(app.lifespan(self))

@@ -101,7 +101,7 @@ class Manager(click.Group):
         name = args[0]
         found = self.get_command(ctx, name)
         if found is None:
-            from project.core.apps import nearest
+            from project.core.errors import nearest
 
             site: Site = ctx.obj
             known = [*catalogue.CORE, *site.runtime.registry.commands]

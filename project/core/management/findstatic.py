@@ -11,7 +11,7 @@ from project.core.runtime import Runtime
 @click.option("--first", is_flag=True, help="Only the file that wins.")
 def findstatic(runtime: Runtime, names: tuple[str, ...], first: bool) -> None:
     """Find the files behind static paths, the one that wins first."""
-    from project.core.apps import nearest
+    from project.core.errors import nearest
     from project.core.web.static.sources import sources_of
 
     sources, missing = sources_of(runtime), False

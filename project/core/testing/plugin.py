@@ -22,6 +22,7 @@ from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.testing.htmx import HtmxPage
+from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
 from project.core.web.limits import Limiter
 
@@ -130,6 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with its lifespan run."""
     app = create_app(settings)
     app.state.static.strict = True  # in tests a template that names a missing static file fails
+    app.state.runtime.runs_jobs = False  # the fixture `jobs` does
     async with app.router.lifespan_context(app):
         yield app
 
@@ -162,6 +164,12 @@ async def db(runtime: Runtime) -> AsyncIterator[AsyncSession]:
     """A session beside the app's: what it flushes, the app sees."""
     async with runtime.database.sessions[True]() as session:
         yield session
+
+
+@pytest.fixture
+def jobs(runtime: Runtime) -> Jobs:
+    """The jobs of this test: run them, look at them, let time pass."""
+    return Jobs(runtime)
 
 
 @pytest.fixture

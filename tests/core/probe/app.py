@@ -25,7 +25,7 @@ from project.core import (
     redirect,
     render,
 )
-from tests.core.probe import forms
+from tests.core.probe import forms, jobs
 from tests.core.probe.models import Child, Counter, Note, Page, State
 
 HAPPENED: list[str] = []
@@ -173,5 +173,11 @@ class PageAdmin(ModelAdmin, model=Page):
 
 
 config = AppConfig(
-    label="probe", title="Probe", api=api, pages=pages, websockets=sockets, admin=[ChildAdmin, NoteAdmin, PageAdmin]
+    label="probe",
+    title="Probe",
+    api=api,
+    pages=pages,
+    websockets=sockets,
+    admin=[ChildAdmin, NoteAdmin, PageAdmin],
+    jobs=jobs.ALL,
 )

@@ -56,6 +56,13 @@ class Counter(Base):
     count: Mapped[int] = mapped_column(default=0)
 
 
+class Ledger(Base):
+    """What was done, by a key that nobody may write twice."""
+
+    __tablename__ = "probe_ledger"
+    key: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Page(Model, Versioned, table=True):
     """A text that several people change."""
 

@@ -8,8 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from project.core.apps import nearest
-from project.core.errors import ConfigurationError
+from project.core.errors import ConfigurationError, nearest
 from project.core.log import get_logger
 from project.core.runtime import Runtime
 from project.core.web.problems import Refusal, answer

@@ -1,0 +1,180 @@
+"""A process's part of the work: it claims rows, runs them, renews their leases, and does what any worker may do."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+from project.core.jobs import claiming, schedule
+from project.core.jobs.claiming import LEASE_SECONDS, Claimed
+from project.core.jobs.declaring import GiveUp
+from project.core.jobs.running import LostClaim, Running, call, describe
+from project.core.jobs.table import State
+from project.core.log import get_logger
+
+if TYPE_CHECKING:
+    from project.core.db.session import AsyncSession
+    from project.core.runtime import Runtime
+
+log = get_logger(__name__)
+T = TypeVar("T")
+BEAT_SECONDS = 5.0
+AWAY = (DBAPIError, PoolTimeout, OSError, TimeoutError)
+
+
+class Executor:
+    """Runs rows of some queues in this process, at most `concurrency` at once.
+
+    Attributes:
+        name: whose rows these are, in the table.
+        running: the rows that are held, with their tasks.
+    """
+
+    def __init__(
+        self, runtime: "Runtime", *, concurrency: int, queues: Sequence[str] | None = None, kind: str = "worker"
+    ) -> None:
+        self.runtime = runtime
+        self.types = runtime.registry.jobs
+        self.queues = sorted(queues or {each.queue for each in self.types.values()} | {"default"})
+        self.concurrency = concurrency
+        self.name = f"{kind}:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.running: dict[UUID, tuple[Running, asyncio.Task[Any]]] = {}
+        self._cancelling: set[UUID] = set()
+        self._finished: list[tuple[Claimed, asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def claim(self, room: int) -> list[Claimed]:
+        """Take up to `room` due rows."""
+        async with self.runtime.unit_of_work() as db:
+            return await claiming.claim(db, self.queues, self.name, room)
+
+    async def idle_seconds(self) -> float:
+        """How long nothing of these queues becomes due, as far as the table knows; a minute at most."""
+        async with self.runtime.unit_of_work(write=False) as db:
+            found = await claiming.until_next(db, self.queues)
+        return 60.0 if found is None else found
+
+    async def run(self, row: Claimed) -> State | None:
+        """Run one row and write down its outcome; None when it is this worker's no longer, or was given back.
+
+        Cancelling this task gives the row back, and uses up none of its tries.
+        """
+        running = Running(self.runtime, row)
+        task = asyncio.current_task()
+        assert task is not None
+        self.running[row.id] = running, task
+        try:
+            kind = self.types.get(row.name)
+            if kind is None:
+                raise GiveUp(f"No installed app declares {row.name}.")
+            result = await call(running, kind)
+            if not running.ended:
+                await self._finish(running, result)
+            return State.DONE
+        except LostClaim:
+            log.warning("job lost to another worker", job=row.name, id=str(row.id))
+            return None
+        except asyncio.CancelledError:
+            if row.id in self._cancelling:
+                return await self._end(row, State.CANCELLED, "Cancelled while it ran.")
+            await asyncio.shield(self._surely(lambda db: claiming.give_back(db, [row])))
+            raise
+        except Exception as error:
+            return await self._failed(running, error)
+        finally:
+            del self.running[row.id]
+            self._cancelling.discard(row.id)
+
+    async def beat(self) -> None:
+        """Renew leases, free the rows of dead workers, enqueue what the clock asks for; until cancelled."""
+        wait = 0.0
+        while True:
+            await asyncio.sleep(wait)
+            wait = BEAT_SECONDS
+            try:
+                await self.renew()
+                await self.sweep()
+                async with self.runtime.unit_of_work() as db:
+                    wait = min(wait, await schedule.tick(db, self.types))
+            except AWAY as error:
+                log.warning("the database is away; the worker waits", error=type(error).__name__)
+
+    async def renew(self) -> None:
+        """Renew the leases of what runs here; cancel what somebody cancelled or another worker has taken."""
+        held = list(self.running.values())
+        if not held:
+            return
+        async with self.runtime.unit_of_work() as db:
+            kept = await claiming.renew(db, [running.row for running, _ in held])
+        for running, task in held:
+            if not running.ended and kept.get(running.id, True):
+                self._cancelling.add(running.id)
+                task.cancel()
+
+    async def sweep(self, of_worker: str | None = None) -> None:
+        """Free the rows of dead workers, and ring for everything that is due."""
+        async with self.runtime.unit_of_work() as db:
+            due = await claiming.sweep(db, of_worker=of_worker)
+        for queue in due:
+            self.runtime.queue.bell.ring(queue)
+
+    async def _finish(self, running: Running, result: Any) -> None:
+        """Mark the row done; those that end at the same moment share one statement."""
+        if result is not None or running.unsaved:
+            values = {"result": result, **running.unsaved}
+            await self._surely(lambda db: claiming.end(db, [running.row], State.DONE, error="", **values))
+            return
+        written = asyncio.get_running_loop().create_future()
+        self._finished.append((running.row, written))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        await asyncio.shield(written)
+
+    async def _flush(self) -> None:
+        while self._finished:
+            batch, self._finished = self._finished, []
+            rows = [row for row, _ in batch]
+            try:
+                await self._surely(lambda db: claiming.end(db, rows, State.DONE, error=""))  # noqa: B023
+            except AWAY as error:
+                log.warning("finished jobs could not be marked; they will run again", count=len(rows), error=str(error))
+            for _, written in batch:
+                if not written.done():
+                    written.set_result(None)
+        self._flushing = None
+
+    async def _failed(self, running: Running, error: Exception) -> State | None:
+        row, kind = running.row, self.types.get(running.row.name)
+        failures = row.failures + 1
+        if running.ended:
+            log.error("job failed after its last transaction", job=row.name, id=str(row.id), exc_info=error)
+            return State.DONE
+        hopeless = isinstance(error, GiveUp) or kind is None or failures >= kind.max_tries
+        told = {"failures": failures, "error": describe(error), **running.unsaved}
+        log.warning("job failed", job=row.name, id=str(row.id), failures=failures, final=hopeless, exc_info=error)
+        if hopeless:
+            await self._surely(lambda db: claiming.end(db, [row], State.DEAD, **told))
+            return State.DEAD
+        assert kind is not None
+        wait = kind.wait(failures)
+        await self._surely(lambda db: claiming.give_back(db, [row], wait=wait, **told))
+        return State.QUEUED
+
+    async def _end(self, row: Claimed, state: State, error: str) -> State:
+        await self._surely(lambda db: claiming.end(db, [row], state, error=error))
+        return state
+
+    async def _surely(self, write: "Callable[[AsyncSession], Awaitable[T]]") -> T:
+        """Write an outcome even if the database is away for a moment; raises when the lease would be over."""
+        async with asyncio.timeout(LEASE_SECONDS):
+            while True:
+                with contextlib.suppress(*AWAY):
+                    async with self.runtime.unit_of_work() as db:
+                        return await write(db)
+                await asyncio.sleep(1)

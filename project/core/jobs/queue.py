@@ -1,0 +1,178 @@
+"""Enqueueing: a row in the caller's own transaction, and a ring for the workers once it is committed."""
+
+import functools
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, select
+
+from project.core.db.engine import on_commit
+from project.core.db.models import uuid7
+from project.core.db.session import AsyncSession
+from project.core.errors import Conflict, NotFound, TooMany, nearest
+from project.core.jobs.declaring import JobType
+from project.core.jobs.table import ACTIVE, STATE_IS_ACTIVE, WAITING, Job, State, db_now
+from project.core.log import request_id
+
+OWNERS_ROOM = 1000
+RETRY_AFTER = 60
+
+
+class UnknownJob(LookupError):
+    """A name that no installed app declares."""
+
+
+class Bell(Protocol):
+    """Whoever tells the workers that there is work. It never waits for anything."""
+
+    def ring(self, queue: str) -> None:
+        """Say that a row of this queue was committed."""
+
+
+class Queue:
+    """What a session needs for enqueueing: the jobs by name, and the bell."""
+
+    def __init__(self, types: Mapping[str, JobType], bell: Bell) -> None:
+        self.types = types
+        self.bell = bell
+
+    def type(self, name: str) -> JobType:
+        """The job of that name; raises UnknownJob with the nearest match."""
+        if name not in self.types:
+            raise UnknownJob(f"There is no job {name!r}.{nearest(name, list(self.types))}")
+        return self.types[name]
+
+    def ring_on_commit(self, db: AsyncSession, queue: str) -> None:
+        """Ring once this unit of work has committed, however many rows it wrote."""
+        rung: set[str] = db.info.setdefault("rung", set())
+        if queue not in rung:
+            rung.add(queue)
+            on_commit(db, functools.partial(self._ring, queue))
+
+    async def _ring(self, queue: str) -> None:
+        self.bell.ring(queue)
+
+
+async def enqueue(
+    db: AsyncSession,
+    name: str,
+    /,
+    *,
+    delay: float = 0,
+    at: datetime | None = None,
+    owner: UUID | None = None,
+    **arguments: Any,
+) -> UUID:
+    """Add a job to this unit of work: it runs after the commit, or never when that does not happen.
+
+    Args:
+        name: such as "accounts.send_welcome".
+        delay: seconds to wait at least, by the database's clock.
+        at: the moment to wait for, aware; instead of `delay`.
+        owner: the person it is for, who may see and cancel it; owners take turns and have room for 1,000 waiting jobs.
+        arguments: the function's own.
+
+    Returns:
+        The job's id; of a unique job that waits or runs already, that one's.
+
+    Raises:
+        UnknownJob: no installed app declares it.
+        Invalid: the arguments are not what the function takes.
+        TooMany: too many jobs of this owner wait.
+    """
+    queue: Queue = db.info["queue"]
+    kind = queue.type(name)
+    kept = kind.checked(arguments)
+    if owner is not None:
+        await _has_room(db, owner)
+    job_id = uuid7()
+    values = {
+        "id": job_id,
+        "name": name,
+        "arguments": kept,
+        "queue": kind.queue,
+        "owner": owner,
+        "key": kind.key(kept),
+        "state": State.QUEUED,
+        "due_at": db_now(delay) if at is None else at,
+        "created_at": db_now(),
+        "request_id": request_id.get(),
+    }
+    queue.ring_on_commit(db, kind.queue)
+    if values["key"] is not None:
+        return await _insert_unique(db, values)
+    await db.execute(sa.insert(Job).values(values))
+    return job_id
+
+
+async def _has_room(db: AsyncSession, owner: UUID) -> None:
+    waiting = select(Job.id).where(col(Job.owner) == owner, WAITING).limit(OWNERS_ROOM).subquery()
+    if (await db.exec(select(sa.func.count()).select_from(waiting))).one() >= OWNERS_ROOM:
+        raise TooMany("Too many of your jobs are waiting. Try again when some are done.", retry_after=RETRY_AFTER)
+
+
+async def _insert_unique(db: AsyncSession, values: dict[str, Any]) -> UUID:
+    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.get_bind().dialect.name]
+    new = insert(Job).values(values).on_conflict_do_nothing(index_elements=["key"], index_where=STATE_IS_ACTIVE)
+    # The one that is in the way may end between the two statements; then the next round inserts.
+    for _ in range(10):
+        added: UUID | None = await db.scalar(new.returning(Job.id))
+        found = added or (await db.exec(select(Job.id).where(col(Job.key) == values["key"], ACTIVE))).first()
+        if found is not None:
+            return found
+    raise Conflict("A job like this one comes and goes too fast. Try again.")
+
+
+async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -> Job:
+    """Cancel a job: at once when it waits, within seconds when it runs. One that has ended stays as it is.
+
+    Raises:
+        NotFound: there is none, or it is not this owner's.
+    """
+    waits = WAITING & (col(Job.id) == job_id)
+    if owner is not None:
+        waits &= col(Job.owner) == owner
+    ended = {"state": State.CANCELLED, "finished_at": db_now()}
+    if not (await db.exec(sa.update(Job).where(waits).values(ended))).rowcount:
+        running = sa.and_(col(Job.id) == job_id, col(Job.state) == State.RUNNING)
+        await db.exec(sa.update(Job).where(running, owned_by(owner)).values(cancel_asked=True))
+    return await find(db, job_id, owner=owner)
+
+
+async def retry(db: AsyncSession, job_id: UUID) -> Job:
+    """Let a dead or cancelled job begin anew; raises NotFound, or Conflict for one that is neither."""
+    ended = col(Job.state).in_([State.DEAD, State.CANCELLED])
+    fresh = {
+        "state": State.QUEUED,
+        "due_at": db_now(),
+        "finished_at": None,
+        "failures": 0,
+        "deaths": 0,
+        "error": "",
+        "cancel_asked": False,
+    }
+    if not (await db.exec(sa.update(Job).where(col(Job.id) == job_id, ended).values(fresh))).rowcount:
+        await find(db, job_id)
+        raise Conflict("Only a dead or cancelled job can be tried again.")
+    found = await find(db, job_id)
+    queue: Queue = db.info["queue"]
+    queue.ring_on_commit(db, found.queue)
+    return found
+
+
+async def find(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -> Job:
+    """The row as it stands now; raises NotFound, also when it is another owner's."""
+    statement = select(Job).where(col(Job.id) == job_id, owned_by(owner)).execution_options(populate_existing=True)
+    row = (await db.exec(statement)).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def owned_by(owner: UUID | None) -> sa.ColumnElement[bool]:
+    """The condition that a job is this owner's; None stands for staff, who see all."""
+    return sa.true() if owner is None else col(Job.owner) == owner

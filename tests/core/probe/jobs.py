@@ -1,0 +1,112 @@
+"""Jobs that do what a queue has to survive: they fail, hang, block, compute, die."""
+
+import asyncio
+import os
+import signal
+import time
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from project.core.jobs import GiveUp, Running, cron, job
+from tests.core.probe.models import Ledger
+
+TICKS = "ticks"
+
+
+async def _enter(running: Running, key: str) -> None:
+    async with running.unit_of_work() as db:
+        db.add(Ledger(key=key))
+
+
+@job()
+async def write(running: Running, key: str, seconds: float = 0) -> None:
+    """Write a row that nobody may write twice."""
+    await asyncio.sleep(seconds)
+    await _enter(running, key)
+
+
+@job(max_tries=3, backoff=2)
+async def boom(running: Running, key: str, times: int) -> None:
+    """Fail so many times, then write."""
+    if running.tries < times:
+        raise ValueError(f"boom, password=hunter2 {running.tries}")
+    await _enter(running, key)
+
+
+@job()
+async def hopeless(running: Running) -> None:
+    """Know that no try will help."""
+    raise GiveUp("The address does not exist.")
+
+
+@job(timeout=0.2, max_tries=2)
+async def hang(running: Running) -> None:
+    """Never end."""
+    await asyncio.Event().wait()
+
+
+@job()
+async def block(running: Running, key: str, seconds: float) -> None:
+    """Hold the event loop, which no job should."""
+    time.sleep(seconds)  # noqa: ASYNC251
+    await _enter(running, key)
+
+
+@job()
+async def die(running: Running) -> None:
+    """Take the whole worker along."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job()
+async def nothing(running: Running, number: int = 0) -> None:
+    """Cost nothing."""
+
+
+@job(unique=True)
+async def once(running: Running, number: int) -> None:
+    """Wait or run only once at a time."""
+
+
+@job(queue="slow")
+async def slowly(running: Running) -> None:
+    """Be of a queue of its own."""
+
+
+@job()
+async def count(running: Running, total: int) -> None:
+    """Say how far it is."""
+    for done in range(1, total + 1):
+        await running.progress(done, total, f"number {done}")
+
+
+@job(runs_in="thread")
+def sleeps(seconds: float) -> str:
+    """Block a thread."""
+    time.sleep(seconds)
+    return "slept"
+
+
+@job(runs_in="process", timeout=30)
+def squares(numbers: list[int]) -> list[int]:
+    """Compute."""
+    return [number * number for number in numbers]
+
+
+@job(runs_in="process", timeout=1, max_tries=1)
+def spins() -> None:
+    """Compute for ever."""
+    while True:
+        pass
+
+
+@cron(second=set(range(0, 60, 2)))
+async def often(running: Running) -> None:
+    """Every two seconds."""
+    async with running.unit_of_work() as db:
+        number = (await db.exec(select(sa.func.count()).where(col(Ledger.key).startswith(TICKS)))).one()
+        db.add(Ledger(key=f"{TICKS} {number}"))
+
+
+ALL = [write, boom, hopeless, hang, block, die, nothing, once, slowly, count, sleeps, squares, spins]
