@@ -33,12 +33,13 @@ import project.app
 from apps.accounts.identity import ACCESS
 from apps.accounts.models import User
 from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, sign_in_as
-from project.core import CurrentRuntime, Runtime, get_logger
+from project.core import CurrentRuntime, Runtime, enqueue, get_logger, job, run_blocking
 from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.db.migrations import migrate_database
 from project.core.db.models import uuid7
 from project.core.signing import Signer
+from project.core.testing.jobs import Jobs
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 
 SEED = "/api/v1/seed"
@@ -190,18 +191,22 @@ async def test_bounded_blocking_work_in_a_request(site: FastAPI, new_client: New
     assert alive.status_code == 200
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 4: run_blocking is public with the jobs")
 async def test_bounded_run_blocking_is_public() -> None:
-    core: Any = importlib.import_module("project.core")
-    assert "run_blocking" in core.__all__
-    assert await core.run_blocking(pow, 3, 2) == 9
+    assert await run_blocking(pow, 3, 2) == 9
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 4: jobs")
-async def test_cpu_work_in_a_job() -> None:
-    core: Any = importlib.import_module("project.core")
-    assert {"job", "enqueue"} <= set(core.__all__)
-    assert "jobs" in core.AppConfig.__dataclass_fields__
+@job(runs_in="process")
+def square(x: int) -> int:
+    """What blocks the event loop when it is called there."""
+    return x**2
+
+
+async def test_cpu_work_in_a_job(runtime: Runtime, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(runtime.registry.jobs, "seed.square", square.named("seed"))
+    async with runtime.unit_of_work() as db:
+        await enqueue(db, "seed.square", x=3)
+    await jobs.run()
+    assert (await jobs.only("seed.square")).result == 9
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9: the watchdog")

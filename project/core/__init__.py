@@ -2,6 +2,7 @@
 
 conf errors log identity templating signing pool checks   the ground: settings, refusals, logs, who is asking
 db/                 engine, models, queries, migrations
+jobs/               jobs that cannot be lost: a row in the same transaction, and who runs it
 apps runtime        the plug, and what one process opens
 web/                edge, guard, forms, pages, problems, docs
 admin/              SQLAdmin behind the site's own sign-in
@@ -18,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from project.core.admin import ModelAdmin as ModelAdmin
     from project.core.apps import AppConfig as AppConfig, MenuItem as MenuItem
-    from project.core.asgi import create_app as create_app
-    from project.core.checks import Finding as Finding, check as check
-    from project.core.conf import AppSettings as AppSettings, Settings as Settings
+    from project.core.conf import AppSettings as AppSettings
     from project.core.db.engine import on_commit as on_commit
     from project.core.db.models import Model as Model, Timestamped as Timestamped, now as now
     from project.core.db.queries import Slice as Slice, get_or_404 as get_or_404, paginate as paginate
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from project.core.errors import (
         BadRequest as BadRequest,
         Conflict as Conflict,
-        DomainError as DomainError,
         Forbidden as Forbidden,
         Invalid as Invalid,
         NotFound as NotFound,
@@ -36,8 +34,10 @@ if TYPE_CHECKING:
         Unavailable as Unavailable,
     )
     from project.core.identity import Principal as Principal
+    from project.core.jobs import Running as Running, enqueue as enqueue, job as job
     from project.core.log import get_logger as get_logger
     from project.core.management import command as command
+    from project.core.pool import run_blocking as run_blocking
     from project.core.runtime import Runtime as Runtime
     from project.core.web.deps import (
         DB as DB,
