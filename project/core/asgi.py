@@ -14,7 +14,7 @@ from project.core import templating
 from project.core.admin import mount_admin
 from project.core.conf import ROOT, Settings
 from project.core.identity import principal
-from project.core.log import configure as configure_logs, get_logger
+from project.core.log import configured, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
 from project.core.web import docs, health, problems
@@ -67,16 +67,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    settings: Settings = app.state.runtime.settings
-    as_json = settings.LOG_FORMAT == "json" or (settings.LOG_FORMAT == "auto" and not settings.DEBUG)
-    writer = configure_logs(settings.LOG_LEVEL, json=as_json)
-    try:
-        async with app.state.runtime:
-            await _remind(app.state.runtime)
-            async with app.state.runtime.jobs_here():
-                yield {"closing": app.state.runtime.closing}
-    finally:
-        writer.stop()
+    runtime: Runtime = app.state.runtime
+    with configured(runtime.settings):
+        async with runtime:
+            await _remind(runtime)
+            async with runtime.jobs_here():
+                yield {"closing": runtime.closing}
 
 
 async def _remind(runtime: Runtime) -> None:

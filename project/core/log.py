@@ -3,7 +3,8 @@
 import logging
 import logging.config
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
@@ -11,6 +12,8 @@ from typing import Any
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
+
+from project.core.conf import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -115,6 +118,17 @@ def configure(level: str, *, json: bool) -> QueueListener:
         logging.getLogger(name).propagate = name != "uvicorn.access"
     listener.start()
     return listener
+
+
+@contextmanager
+def configured(settings: Settings) -> Iterator[None]:
+    """Logs as the settings want them, until the end, when the last lines are written."""
+    wanted = settings.LOG_FORMAT
+    writer = configure(settings.LOG_LEVEL, json=not settings.DEBUG if wanted == "auto" else wanted == "json")
+    try:
+        yield
+    finally:
+        writer.stop()
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -9,6 +9,7 @@ from project.core.conf import AppSettings, Settings
 from project.core.db.engine import Database
 from project.core.db.session import AsyncSession
 from project.core.errors import ConfigurationError
+from project.core.jobs.doorbell import Doorbell
 from project.core.jobs.embedded import NearBell, embedded_worker
 from project.core.jobs.queue import Queue
 from project.core.pool import ThreadPool
@@ -24,12 +25,13 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._redis = bool(settings.REDIS_URL.get_secret_value())
         self.closing = Closing()
         self.registry = Registry(settings.INSTALLED_APPS)
         self.database = Database(settings)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
-        self.queue = Queue(self.registry.jobs, NearBell())
+        self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())
         self.database.info["queue"] = self.queue
         self.runs_jobs = True  # tests run them by hand
         self._conf = {app.settings: app.settings.load() for app in self.registry.apps if app.settings}
@@ -47,14 +49,14 @@ class Runtime:
 
     def jobs_here(self) -> AbstractAsyncContextManager[None]:
         """Run jobs in this process while it is open, unless there is Redis and so a worker, or `runs_jobs` is off."""
-        here = self.runs_jobs and not self.settings.REDIS_URL.get_secret_value()
-        return embedded_worker(self) if here else nullcontext()
+        return embedded_worker(self) if self.runs_jobs and not self._redis else nullcontext()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             stack.callback(self.hashing.close)
             stack.callback(self.threads.close)
+            await stack.enter_async_context(self.queue.bell.open())
             for app in self.registry.apps:
                 if app.lifespan:
                     await stack.enter_async_context(app.lifespan(self))

@@ -27,6 +27,10 @@ class NearBell(asyncio.Event):
         """Wake the loop."""
         self.set()
 
+    def open(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Nothing is needed inside one process."""
+        return contextlib.nullcontext()
+
 
 @contextlib.asynccontextmanager
 async def embedded_worker(runtime: "Runtime") -> AsyncIterator[None]:

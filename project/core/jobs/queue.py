@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -31,6 +32,9 @@ class Bell(Protocol):
 
     def ring(self, queue: str) -> None:
         """Say that a row of this queue was committed."""
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """What rings need while the process runs."""
 
 
 class Queue:

@@ -13,7 +13,7 @@ import click
 from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
-    "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
+    "Site": ["runserver", "worker", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
     "Development": ["test", "ci", "screenshots", "lock", "assets"],
 }
