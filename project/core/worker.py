@@ -8,7 +8,7 @@ that, so this worker takes rows where arq takes messages (`start_jobs`), and wai
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -22,13 +22,14 @@ from project.core.jobs.claiming import Claimed
 from project.core.jobs.doorbell import MARK
 from project.core.jobs.executor import AWAY, Executor
 from project.core.jobs.table import State
-from project.core.log import get_logger
+from project.core.log import configured, get_logger
 from project.core.redis import connect
 from project.core.runtime import Runtime
 
 log = get_logger(__name__)
 QUEUE = "uptempo:jobs"
 LOOK_SECONDS = 5.0  # the longest time without a look at the table, whoever rings or not
+SHORTEST = 0.02  # what another worker is just claiming looks due; and for Redis 0 would mean for ever
 HEALTH_SECONDS = 10
 GONE = (RedisError, OSError, TimeoutError)
 
@@ -65,7 +66,7 @@ class Worker(arq.worker.Worker):
         room = self.max_jobs - self.job_counter
         try:
             rows = await self.executor.claim(room) if room else []
-            self._idle = 0 if len(rows) == room else await self.executor.idle_seconds()
+            self._idle = 0 if len(rows) == room else max(SHORTEST, await self.executor.idle_seconds())
         except AWAY as error:
             log.warning("the database is away; the worker waits", error=type(error).__name__)
             self._idle = 1
@@ -146,15 +147,16 @@ def worker_settings(settings: Settings, *, queues: Sequence[str] = (), concurren
         raise ConfigurationError(f"No job names the queue {strange[0]!r}; there are: {', '.join(sorted(known))}.")
 
     async def start(ctx: dict[str, Any]) -> None:
-        await runtime.__aenter__()
+        opened = ctx["opened"] = AsyncExitStack()
+        opened.enter_context(configured(settings))
+        await opened.enter_async_context(runtime)
         ctx["executor"] = executor = Executor(runtime, concurrency=room, queues=queues or None)
-        ctx["beat"] = asyncio.create_task(executor.beat())
+        beat = asyncio.create_task(executor.beat())
+        opened.callback(beat.cancel)
         log.info("worker ready", queues=executor.queues, concurrency=room)
 
     async def end(ctx: dict[str, Any]) -> None:
-        if beat := ctx.pop("beat", None):
-            beat.cancel()
-            await runtime.__aexit__(None, None, None)
+        await ctx["opened"].aclose()
 
     async def from_the_table(ctx: dict[str, Any]) -> None:
         """What arq lists; rows are never run through a message."""
@@ -172,6 +174,5 @@ def worker_settings(settings: Settings, *, queues: Sequence[str] = (), concurren
         "job_completion_wait": round(settings.WORKER_GRACE),
         "job_serializer": _as_json,
         "job_deserializer": json.loads,
-        "ctx": {"settings": settings},
     }
     return type("WorkerSettings", (), options)

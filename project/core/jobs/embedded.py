@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from project.core.jobs.executor import AWAY, Executor
+from project.core.jobs.executor import AWAY, Executor, whereabouts
 from project.core.jobs.table import State
 from project.core.log import get_logger
 
@@ -49,7 +49,7 @@ async def _work(runtime: "Runtime") -> None:
     async with _alone(runtime.settings.DATA_DIR / "jobs.lock"):
         executor = Executor(runtime, concurrency=runtime.settings.WORKER_CONCURRENCY, kind=KIND)
         with contextlib.suppress(*AWAY):
-            await executor.sweep(of_worker=f"{KIND}:")  # a former process that was killed; nobody else can hold them
+            await executor.sweep(of_worker=whereabouts(KIND))  # a former process was killed: this one has the lock
         tasks: set[asyncio.Task[State | None]] = set()
         beat = asyncio.create_task(executor.beat())
         try:

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from project.core.runtime import Runtime
 
 log = get_logger(__name__)
-T = TypeVar("T")
 BEAT_SECONDS = 5.0
 AWAY = (DBAPIError, PoolTimeout, OSError, TimeoutError)
+
+
+def whereabouts(kind: str) -> str:
+    """What the names of all workers of a kind on this machine begin with."""
+    return f"{kind}:{socket.gethostname()[:60]}:"
 
 
 class Executor:
@@ -43,7 +47,7 @@ class Executor:
         self.types = runtime.registry.jobs
         self.queues = sorted(queues or {each.queue for each in self.types.values()} | {"default"})
         self.concurrency = concurrency
-        self.name = f"{kind}:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.name = f"{whereabouts(kind)}{os.getpid()}:{secrets.token_hex(3)}"
         self.running: dict[UUID, tuple[Running, asyncio.Task[Any]]] = {}
         self._cancelling: set[UUID] = set()
         self._finished: list[tuple[Claimed, asyncio.Future[None]]] = []
@@ -140,10 +144,7 @@ class Executor:
         while self._finished:
             batch, self._finished = self._finished, []
             rows = [row for row, _ in batch]
-            try:
-                await self._surely(lambda db: claiming.end(db, rows, State.DONE, error=""))  # noqa: B023
-            except AWAY as error:
-                log.warning("finished jobs could not be marked; they will run again", count=len(rows), error=str(error))
+            await self._surely(lambda db: claiming.end(db, rows, State.DONE, error=""))  # noqa: B023
             for _, written in batch:
                 if not written.done():
                     written.set_result(None)
@@ -170,11 +171,14 @@ class Executor:
         await self._surely(lambda db: claiming.end(db, [row], state, error=error))
         return state
 
-    async def _surely(self, write: "Callable[[AsyncSession], Awaitable[T]]") -> T:
-        """Write an outcome even if the database is away for a moment; raises when the lease would be over."""
-        async with asyncio.timeout(LEASE_SECONDS):
-            while True:
-                with contextlib.suppress(*AWAY):
-                    async with self.runtime.unit_of_work() as db:
-                        return await write(db)
-                await asyncio.sleep(1)
+    async def _surely(self, write: "Callable[[AsyncSession], Awaitable[Any]]") -> None:
+        """Write an outcome, also when the database is away for a while; after half a minute the lease has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEASE_SECONDS):
+                while True:
+                    with contextlib.suppress(*AWAY):
+                        async with self.runtime.unit_of_work() as db:
+                            await write(db)
+                            return
+                    await asyncio.sleep(1)
+        log.error("the outcome of jobs could not be written; they will run again")

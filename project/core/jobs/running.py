@@ -131,4 +131,4 @@ def describe(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" in {frame.filename.rpartition('/')[2]}, line {frame.lineno}" for frame in last)
     text = str(error) if isinstance(error, GiveUp) else f"{type(error).__name__}{where}: {error}"
-    return redact(text)[:ERROR_ROOM]
+    return redact(text).replace("\0", "")[:ERROR_ROOM]

@@ -14,13 +14,11 @@ from project.core.management import Site
 @click.pass_obj
 def worker(site: Site, queues: str, concurrency: int | None) -> None:
     """Run jobs until Ctrl-C or SIGTERM; what runs then has WORKER_GRACE seconds to end."""
-    from project.core.log import configured
     from project.core.worker import worker_settings
 
     names = [name.strip() for name in queues.split(",") if name.strip()]
     chosen = worker_settings(site.settings, queues=names, concurrency=concurrency)
-    with configured(site.settings):
-        asyncio.run(_work(chosen))
+    asyncio.run(_work(chosen))
 
 
 async def _work(chosen: type) -> None:
