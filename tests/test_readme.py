@@ -32,7 +32,7 @@ def _diary(text: str) -> str:
 
 def test_the_blog_works_as_printed(site_copy: Path, run_in_copy: Run) -> None:
     files = printed_files()
-    assert len(files) == 11
+    assert len(files) == 12
     for folder in ("apps/diary", "tests/diary"):
         (site_copy / folder).mkdir(parents=True)
         (site_copy / folder / "__init__.py").touch()

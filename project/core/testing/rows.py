@@ -50,7 +50,7 @@ async def rows_of(database: Database, tables: MetaData, known: set[object]) -> R
             target = keys.get((key.column, value))
             return text(key.column.table, target, follow=False) if target and follow else "→"
         if not _by_chance(value):
-            return repr(value)
+            return OPAQUE.sub("…", repr(value))  # which may stand inside JSON
         if first:
             known.add(value)
         return "…" if value in known else "new…"
@@ -59,8 +59,13 @@ async def rows_of(database: Database, tables: MetaData, known: set[object]) -> R
 
 
 def _made_up(column: Column[Any], value: Any) -> bool:
-    """Whether this is a key that the program or the database makes up."""
-    return column.primary_key and not column.foreign_keys and (isinstance(value, int) or _by_chance(value))
+    """Whether this is a key that the program or the database makes up, or the request's id."""
+    return (
+        column.name == "request_id"
+        or column.primary_key
+        and not column.foreign_keys
+        and (isinstance(value, int) or _by_chance(value))
+    )
 
 
 def _by_chance(value: Any) -> bool:
