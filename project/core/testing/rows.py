@@ -60,12 +60,8 @@ async def rows_of(database: Database, tables: MetaData, known: set[object]) -> R
 
 def _made_up(column: Column[Any], value: Any) -> bool:
     """Whether this is a key that the program or the database makes up, or the request's id."""
-    return (
-        column.name == "request_id"
-        or column.primary_key
-        and not column.foreign_keys
-        and (isinstance(value, int) or _by_chance(value))
-    )
+    key = column.primary_key and not column.foreign_keys
+    return column.name == "request_id" or (key and (isinstance(value, int) or _by_chance(value)))
 
 
 def _by_chance(value: Any) -> bool:
