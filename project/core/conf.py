@@ -146,6 +146,18 @@ class Settings(EnvSettings):
             raise ValueError("must be scheme and host only, such as https://example.com")
         return url.rstrip("/")
 
+    @field_validator("REDIS_URL")
+    @classmethod
+    def _known_redis(cls, given: SecretStr) -> SecretStr:
+        url = given.get_secret_value()
+        if url and not re.match(r"(redis|rediss|unix)://.", url):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        try:
+            urlsplit(url).port  # noqa: B018 - asking is what checks it
+        except ValueError:
+            raise ValueError("has a port or host that cannot be read") from None
+        return given
+
     @field_validator("STATIC_URL")
     @classmethod
     def _static_address(cls, url: str) -> str:

@@ -12,13 +12,15 @@ from project.core.errors import ConfigurationError
 from project.core.jobs.doorbell import Doorbell
 from project.core.jobs.embedded import NearBell, embedded_worker
 from project.core.jobs.queue import Queue
+from project.core.live.bus import Bus
+from project.core.live.pubsub import RedisBus
 from project.core.pool import ThreadPool
 
 C = TypeVar("C", bound=AppSettings)
 
 
 class Runtime:
-    """Registry, database, job queue and worker threads of one process. `async with runtime:` opens and closes them.
+    """Registry, database, job queue, bus and threads of one process. `async with runtime:` opens and closes them.
 
     The web app enters it in its lifespan, a command around its body; nothing else opens a resource.
     """
@@ -29,6 +31,8 @@ class Runtime:
         self.closing = Closing()
         self.registry = Registry(settings.INSTALLED_APPS)
         self.database = Database(settings)
+        self.bus: Bus = RedisBus(settings.REDIS_URL) if self._redis else Bus()
+        self.database.info["bus"] = self.bus
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())
@@ -54,6 +58,7 @@ class Runtime:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
+            stack.push_async_callback(self.bus.close)
             stack.callback(self.hashing.close)
             stack.callback(self.threads.close)
             await stack.enter_async_context(self.queue.bell.open())

@@ -58,6 +58,7 @@ CALLS = {
     "tabs": "{% call ui.tabs('x', evil, [('a', evil, evil)], 'a') %}{{ evil }}{% endcall %}",
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
+    "stream": "{% call ui.stream(evil) %}{{ evil }}{% endcall %}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
     "progress": "{{ ui.progress(evil, 1, 3) }}",
@@ -195,6 +196,12 @@ def test_progress_says_how_far_and_nothing_when_nobody_knows() -> None:
     assert '<progress aria-label="Waiting"></progress>' in unknown
     nothing = draw("{{ ui.progress('Nothing to do', 0, 0) }}")
     assert ("100 %" in nothing, 'value="1" max="1"' in nothing) == (True, True)
+
+
+def test_a_live_part_is_announced_and_can_be_refreshed_by_hand() -> None:
+    html = draw("{% call ui.stream('/events') %}<p>so far</p>{% endcall %}")
+    assert '<div data-stream="/events" aria-live="polite"><p>so far</p></div>' in html
+    assert '<noscript><p><a href="">Refresh</a></p></noscript>' in html
 
 
 def test_a_moment_is_told_in_full_with_its_zone() -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import importlib
+import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
+from project.core.live.bus import Bus
+from project.core.live.events import Event, decode
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
+from project.core.testing.redis_server import RedisServer
 from project.core.web.limits import Limiter
 
 BACKENDS = ["sqlite", "postgresql"]
@@ -80,6 +84,16 @@ def postgresql_url() -> str:
     url, origin = postgresql_server()
     USED.setdefault("origin", f"server from {origin}")
     return url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """TEST_REDIS_URL, or a server of these tests' own."""
+    if given := os.environ.get("TEST_REDIS_URL"):
+        yield given
+    else:
+        with RedisServer() as server:
+            yield server.url
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +171,27 @@ def runtime(app: FastAPI) -> Runtime:
     """The app's runtime."""
     found: Runtime = app.state.runtime
     return found
+
+
+class RecordedBus(Bus):
+    """The app's bus that also remembers: `bus.published` is [(topic, event), …]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[tuple[str, Event]] = []
+
+    def send(self, topic: str, encoded: bytes) -> None:
+        self.published.append((topic, decode(encoded)))
+        super().send(topic, encoded)
+
+
+@pytest.fixture
+def bus(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> RecordedBus:
+    """The bus of the app; what was published on it, after the commit, is in `bus.published`."""
+    recorded = RecordedBus()
+    monkeypatch.setattr(runtime, "bus", recorded)
+    monkeypatch.setitem(runtime.database.info, "bus", recorded)
+    return recorded
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The form, what it has done, and a gate that lets a test hold an answer back."""
+"""The form, what it has done, and a gate that lets a test hold an answer back; a page that follows a stream."""
 
 import asyncio
 from typing import Literal
@@ -6,7 +6,9 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from project.core import AppConfig, Forbidden, Form, Submitted, TooMany, on_invalid, redirect, render
+from project.core import AppConfig, CurrentRuntime, Forbidden, Form, Submitted, TooMany, on_invalid, redirect, render
+from project.core.live import Event, stream
+from project.core.templating import render_block
 
 GRANTED: list[str] = []
 GATE = asyncio.Event()
@@ -40,6 +42,25 @@ async def grant(data: Submitted[Wish]) -> Response:
         case "broken":
             raise RuntimeError("a bug of the lab")
     return redirect("lab:wish", flash="Granted.")
+
+
+@pages.get("/progress", name="lab:progress")
+async def progress(request: Request, topic: str = "lab") -> Response:
+    """A page that shows how far something is."""
+    return render(request, "lab/progress.html", {"topic": topic, "note": "Waiting", "done": 0})
+
+
+@pages.get("/progress/{topic}/events", name="lab:events")
+async def events(request: Request, runtime: CurrentRuntime, topic: str) -> Response:
+    """Its stream."""
+
+    async def snapshot() -> list[Event]:
+        return [Event("progress", {"note": "Begun", "done": 1})]
+
+    async def show(event: Event) -> str:
+        return render_block(request.app.state.templates, "lab/progress.html", "progress", event.data)
+
+    return stream(request, runtime, topic, snapshot=snapshot, render=show, until=lambda event: event.data["done"] == 10)
 
 
 config = AppConfig(label="lab", title="Lab", pages=pages)

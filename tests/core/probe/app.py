@@ -25,13 +25,15 @@ from project.core import (
     redirect,
     render,
 )
-from tests.core.probe import forms, jobs
+from tests.core.probe import forms, jobs, live
 from tests.core.probe.models import Child, Counter, Note, Page, State
 
 HAPPENED: list[str] = []
 api = APIRouter()
+api.include_router(live.api)
 pages = APIRouter()
 pages.include_router(forms.pages)
+pages.include_router(live.pages)
 sockets = APIRouter()
 
 

@@ -12,6 +12,8 @@ from starlette.responses import Response
 from project.core.db.models import now
 from project.core.db.queries import Slice
 from project.core.errors import FieldError
+from project.core.live import Event, stream
+from project.core.web.deps import CurrentRuntime
 from project.core.web.error_pages import on_invalid
 from project.core.web.forms import FileLimits, Form, Submitted
 from project.core.web.htmx import is_htmx
@@ -208,6 +210,20 @@ def _told(data: Sample) -> str:
 async def send(request: Request, data: Submitted[Sample]) -> Response:
     """Say that all is well."""
     return await gallery(request, "sample", saved=_told(data), sample=Form(Sample, data, action="/_dev/ui/form"))
+
+
+@router.get("/streams/{topic}", name="dev:stream")
+async def follow(request: Request, runtime: CurrentRuntime, topic: str) -> Response:
+    """A stream that says one thing and ends."""
+
+    async def snapshot() -> list[Event]:
+        return [Event("said", "This came by a stream.")]
+
+    return stream(request, runtime, topic, snapshot=snapshot, render=_said, until=lambda _: True)
+
+
+async def _said(event: Event) -> str:
+    return f"<p>{event.data}</p>"
 
 
 @router.get("/errors/{status}", name="dev:error")

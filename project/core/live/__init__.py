@@ -1,0 +1,13 @@
+"""Live: events that travel after the commit, and the streams that bring them to pages and API clients.
+
+await publish(db, "blog/posts", Event("created", {"id": str(post.id)}))        in any unit of work
+await runtime.bus.publish(topic, Event("progress", {"done": 3, "total": 9}))    where there is none
+async with runtime.bus.subscribe(topic) as events: ...                          hear them
+return stream(request, runtime, topic, snapshot=...)                            send them to a browser
+"""
+
+from project.core.live.bus import Bus, Subscription, publish
+from project.core.live.events import END, GAP, Event
+from project.core.live.streams import stream
+
+__all__ = ["END", "GAP", "Bus", "Event", "Subscription", "publish", "stream"]

@@ -1,0 +1,141 @@
+"""Streams: a topic as server-sent events. Subscribe, then snapshot, then stream, so that nothing falls between."""
+
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from project.core.identity import Principal, principal
+from project.core.live.bus import Subscription
+from project.core.live.events import END, GAP, Event
+from project.core.log import get_logger
+
+if TYPE_CHECKING:
+    from project.core.runtime import Runtime
+
+log = get_logger(__name__)
+HEARTBEAT = 15.0  # seconds of silence before a comment is sent, so that no proxy takes the stream for dead
+RECHECK = 30.0  # seconds between two questions whether the visitor still is who they were
+RETRY_MS = 1000  # a browser that lost the stream waits so long before it comes back, and up to as long again
+REMEMBERED = 200  # ids of events that a stream has sent
+BEAT = Event("heartbeat")
+
+Snapshot = Callable[[], Awaitable[Sequence[Event]]]
+Replay = Callable[[str], Awaitable[Sequence[Event] | None]]
+Render = Callable[[Event], Awaitable[str]]
+Until = Callable[[Event], bool]
+
+
+class EventStream(EventSourceResponse):
+    """The answer; with it ends its subscription, whether the stream was read to its end or left."""
+
+    def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
+        self.frames = frames
+        super().__init__(frames, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.frames):
+            await super().__call__(scope, receive, send)
+
+
+def stream(
+    request: Request,
+    runtime: "Runtime",
+    topic: str,
+    *,
+    snapshot: Snapshot,
+    replay: Replay | None = None,
+    render: Render | None = None,
+    until: Until | None = None,
+) -> EventStream:
+    """A topic as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
+
+    It ends when the visitor leaves, signs out or becomes somebody else, and when the process stops.
+
+    Args:
+        request: the request at hand.
+        runtime: of this process.
+        topic: what to hear.
+        snapshot: the present state as events; sent first, and again whenever events were lost. It opens a short
+            unit of work of its own, as `replay` and `render` do where they read.
+        replay: the events after the one with this id, where they are kept; None for an id that is not known,
+            then the snapshot is sent. A client says its last id by `Last-Event-ID` or `?last_event_id=`.
+        render: HTML of an event, for `ui.stream` in a page; without it the data is sent as JSON under its type.
+        until: whether this event is the last one; then `end` follows and the client does not come back.
+    """
+    last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+    sent = deque([last] if last else [], REMEMBERED)
+    return EventStream(_Stream(request, runtime, topic, snapshot, replay, render, until, sent).frames())
+
+
+@dataclass
+class _Stream:
+    request: Request
+    runtime: "Runtime"
+    topic: str
+    snapshot: Snapshot
+    replay: Replay | None
+    render: Render | None
+    until: Until | None
+    sent: deque[str]  # the last ids that the client has seen
+    visitor: Principal | None = None
+    asked: float = field(default_factory=time.monotonic)  # when it was asked who they are
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """The bytes of the answer."""
+        yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
+        if self.request.method == "HEAD":
+            return
+        try:
+            self.visitor = await principal(self.request)
+            async with self.runtime.bus.subscribe(self.topic) as events:
+                events.put(GAP)
+                while event := await self._next(events):
+                    for each in await self._due(event):
+                        yield await self._frame(each)
+                        if each.id:
+                            self.sent.append(each.id)
+                        if self.until and self.until(each):
+                            yield format_sse_event(event=END.type, data_str="")
+                            return
+        except Exception:
+            log.exception("a stream broke off", topic=self.topic)
+
+    async def _next(self, events: Subscription) -> Event | None:
+        """What happens next, if only a heartbeat; None when the stream is over."""
+        if time.monotonic() - self.asked >= RECHECK and not await self._is_same_visitor():
+            return None
+        patience = min(HEARTBEAT, self.asked + RECHECK - time.monotonic())
+        ready = await self.runtime.closing.unless(events.ready(patience))
+        if ready is None:
+            return None
+        return await anext(events, None) if ready else BEAT
+
+    async def _is_same_visitor(self) -> bool:
+        self.asked = time.monotonic()
+        authenticate = self.runtime.registry.authenticate
+        return not self.visitor or not authenticate or await authenticate(self.runtime, self.request) == self.visitor
+
+    async def _due(self, event: Event) -> Sequence[Event]:
+        if event != GAP:
+            return [] if event.id in self.sent else [event]
+        # From the oldest id that is remembered: before the gap was told, others may have sent newer events.
+        missed = await self.replay(self.sent[0]) if self.replay and self.sent else None
+        if missed is None:
+            return await self.snapshot()
+        return [each for each in missed if each.id not in self.sent]
+
+    async def _frame(self, event: Event) -> bytes:
+        if event is BEAT:
+            return KEEPALIVE_COMMENT
+        if self.render:
+            return format_sse_event(data_str=await self.render(event), id=event.id or None)
+        return format_sse_event(event=event.type, data_str=json.dumps(event.data), id=event.id or None)

@@ -1,0 +1,56 @@
+"""Events of the probe app: published in a unit of work that may fail, kept, and streamed."""
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from project.core import DB, CurrentRuntime
+from project.core.live import Event, publish, stream
+from tests.core.probe.models import Child
+
+TOPIC = "probe/events"
+KEPT: list[Event] = []  # what a table would hold
+api = APIRouter()
+pages = APIRouter()
+
+
+class Told(BaseModel):
+    """What to publish, and whether the commit shall fail."""
+
+    types: list[str]
+    fail: bool = False
+
+
+@api.post("/tell")
+async def tell(data: Told, db: DB) -> None:
+    """Publish in a unit of work."""
+    for word in data.types:
+        await publish(db, TOPIC, Event(word))
+    if data.fail:
+        db.add(Child(parent_id=999))
+
+
+@api.get("/events")
+async def events(request: Request, runtime: CurrentRuntime) -> Response:
+    """State first, then what happens; `done` is the last."""
+
+    async def snapshot() -> list[Event]:
+        return [Event("state", {"kept": len(KEPT)})]
+
+    async def replay(last: str) -> list[Event] | None:
+        ids = [event.id for event in KEPT]
+        return KEPT[ids.index(last) + 1 :] if last in ids else None
+
+    return stream(request, runtime, TOPIC, snapshot=snapshot, replay=replay, until=lambda event: event.type == "done")
+
+
+@pages.get("/happening")
+async def happening(request: Request, runtime: CurrentRuntime) -> Response:
+    """The same as HTML, of several lines."""
+
+    async def snapshot() -> list[Event]:
+        return [Event("state")]
+
+    async def render(event: Event) -> str:
+        return f"<b>\n{event.type}\r\n\rdata: forged</b>"
+
+    return stream(request, runtime, TOPIC, snapshot=snapshot, render=render)

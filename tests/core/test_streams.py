@@ -1,0 +1,182 @@
+"""Streams over real HTTP: snapshot first, replay where events are kept, and nothing is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from apps.accounts import sessions
+from apps.accounts.models import User
+from apps.accounts.testing import add_user, sign_in_as
+from project.core.asgi import create_app
+from project.core.live import GAP, Event, streams
+from project.core.management.browsing import serving
+from project.core.runtime import Runtime
+from project.core.testing.plugin import Databases, MakeSettings
+from tests.core.conftest import INSTALLED
+from tests.core.probe import live
+
+EVENTS = "/api/v1/probe/events"
+SECONDS = 15
+
+
+@pytest.fixture
+async def site(backend: Databases, make_settings: MakeSettings) -> AsyncIterator[FastAPI]:
+    """The probe app, served; its address is `site.state.address`."""
+    live.KEPT.clear()
+    async with backend.copy() as url:
+        app = create_app(make_settings(DATABASE_URL=url, INSTALLED_APPS=INSTALLED))
+        async with serving(app) as app.state.address:
+            yield app
+
+
+@pytest.fixture
+def runtime(site: FastAPI) -> Runtime:
+    found: Runtime = site.state.runtime
+    return found
+
+
+class Reader:
+    """What an EventSource sees: frames, each a list of its lines."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self.answer = answer
+        self._lines = answer.aiter_lines()
+
+    async def frame(self) -> list[str]:
+        """The next frame; nothing when the stream has ended."""
+        lines: list[str] = []
+        async with asyncio.timeout(SECONDS):
+            async for line in self._lines:
+                if not line:
+                    break
+                lines.append(line)
+        return lines
+
+    async def frames(self, count: int) -> list[list[str]]:
+        return [await self.frame() for _ in range(count)]
+
+
+@asynccontextmanager
+async def reading(
+    site: FastAPI, path: str = EVENTS, *, user: User | None = None, headers: dict[str, str] | None = None
+) -> AsyncIterator[Reader]:
+    async with httpx2.AsyncClient(base_url=site.state.address) as client:
+        if user:
+            await sign_in_as(client, site, user)
+        async with client.stream("GET", path, headers=headers) as answer:
+            reader = Reader(answer)
+            assert (await reader.frame())[0].startswith("retry: ")
+            yield reader
+
+
+async def until_nobody_listens(runtime: Runtime) -> None:
+    async with asyncio.timeout(SECONDS):
+        while runtime.bus.listeners(live.TOPIC):  # noqa: ASYNC110 - the server tells nobody that it has noticed
+            await asyncio.sleep(0.01)
+
+
+async def test_the_state_comes_first_then_each_event_until_the_last(site: FastAPI, runtime: Runtime) -> None:
+    async with reading(site) as reader:
+        assert reader.answer.headers["content-type"].startswith("text/event-stream")
+        assert reader.answer.headers["cache-control"] == "no-store"
+        assert reader.answer.headers["x-accel-buffering"] == "no"
+        assert await reader.frame() == ["event: state", 'data: {"kept": 0}']
+        await runtime.bus.publish(live.TOPIC, Event("made", {"text": "a\nb"}, id="1"))
+        await runtime.bus.publish(live.TOPIC, Event("done"))
+        assert await reader.frames(4) == [
+            ["event: made", 'data: {"text": "a\\nb"}', "id: 1"],
+            ["event: done", "data: null"],
+            ["event: end", "data: "],
+            [],
+        ]
+    await until_nobody_listens(runtime)
+
+
+@pytest.mark.parametrize("way", ["header", "query"])
+async def test_who_comes_back_gets_what_they_missed(site: FastAPI, runtime: Runtime, way: str) -> None:
+    live.KEPT += [Event("made", number, id=str(number)) for number in range(1, 5)]
+    path, headers = (EVENTS, {"Last-Event-ID": "2"}) if way == "header" else (f"{EVENTS}?last_event_id=2", {})
+    async with reading(site, path, headers=headers) as reader:
+        assert [frame[-1] for frame in await reader.frames(2)] == ["id: 3", "id: 4"]
+        await runtime.bus.publish(live.TOPIC, live.KEPT[-1])  # on its way already when the replay was read
+        await runtime.bus.publish(live.TOPIC, Event("made", 5, id="5"))
+        assert (await reader.frame())[-1] == "id: 5"
+
+
+async def test_an_id_that_nobody_knows_gets_the_state(site: FastAPI) -> None:
+    async with reading(site, headers={"Last-Event-ID": "gone"}) as reader:
+        assert await reader.frame() == ["event: state", 'data: {"kept": 0}']
+
+
+async def test_after_a_gap_the_state_comes_again(site: FastAPI, runtime: Runtime) -> None:
+    async with reading(site) as reader:
+        assert await reader.frame() == ["event: state", 'data: {"kept": 0}']
+        live.KEPT.append(Event("made", id="1"))
+        for events in runtime.bus.all_subscriptions():
+            events.put(GAP)
+        assert await reader.frame() == ["event: state", 'data: {"kept": 1}']
+
+
+async def test_after_a_gap_what_was_lost_is_replayed_although_newer_events_have_come(
+    site: FastAPI, runtime: Runtime
+) -> None:
+    live.KEPT += [Event("made", number, id=str(number)) for number in range(1, 4)]
+    async with reading(site, headers={"Last-Event-ID": "1"}) as reader:
+        await reader.frames(2)
+        live.KEPT += [Event("made", 4, id="4"), Event("made", 5, id="5")]
+        await runtime.bus.publish(live.TOPIC, live.KEPT[-1])
+        for events in runtime.bus.all_subscriptions():
+            events.put(GAP)
+        assert [frame[-1] for frame in await reader.frames(2)] == ["id: 5", "id: 4"]
+
+
+async def test_lines_of_html_stay_data(site: FastAPI) -> None:
+    async with reading(site, "/probe/happening") as reader:
+        assert await reader.frame() == ["data: <b>", "data: state", "data: ", "data: data: forged</b>"]
+
+
+async def test_who_leaves_frees_their_subscription(site: FastAPI, runtime: Runtime) -> None:
+    async with reading(site) as reader:
+        await reader.frame()
+        assert runtime.bus.listeners(live.TOPIC) == 1
+    await until_nobody_listens(runtime)
+
+
+async def test_the_stream_of_a_session_that_was_revoked_ends(
+    site: FastAPI, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "RECHECK", 0.05)
+    ann = await add_user(site)
+    async with reading(site, user=ann) as reader:
+        assert await reader.frames(2) == [["event: state", 'data: {"kept": 0}'], [": ping"]]
+        async with runtime.unit_of_work() as db:
+            await sessions.end_others(db, ann.id, keep=uuid4())
+        frame = await reader.frame()
+        while frame == [": ping"]:
+            frame = await reader.frame()
+        assert frame == []
+    await until_nobody_listens(runtime)
+
+
+async def test_streams_end_when_the_process_stops(site: FastAPI, runtime: Runtime) -> None:
+    async with reading(site) as reader:
+        await reader.frame()
+        runtime.closing.set()
+        assert await reader.frame() == []
+    await until_nobody_listens(runtime)
+
+
+async def test_silence_is_broken_by_a_comment(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.05)
+    async with reading(site) as reader:
+        assert await reader.frames(3) == [["event: state", 'data: {"kept": 0}'], [": ping"], [": ping"]]
+
+
+async def test_a_head_request_ends(site: FastAPI) -> None:
+    async with httpx2.AsyncClient(base_url=site.state.address) as client:
+        assert (await client.head("/probe/happening")).headers["content-type"].startswith("text/event-stream")
