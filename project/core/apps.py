@@ -120,7 +120,7 @@ class Registry:
                 return app
         raise ConfigurationError(f"There is no app {label!r}.{nearest(label, [app.label for app in self.apps])}")
 
-    def path_for(self, name: str, **params: Any) -> str:
+    def path_for(self, name: str, /, **params: Any) -> str:
         """The path of a route, without an app to ask; raises NoMatchFound."""
         for app in self.apps:
             for router, prefix in ((app.api, f"/api/v1/{app.label}"), (app.pages, app.pages_prefix)):

@@ -46,7 +46,7 @@ class Runtime:
             raise ConfigurationError(f"No installed app has settings={cls.__name__} in its app.py.")
         return found
 
-    def url(self, name: str, **params: Any) -> str:
+    def url(self, name: str, /, **params: Any) -> str:
         """The absolute address of an app's route, outside of requests too; raises NoMatchFound."""
         return self.settings.SITE_URL + quote(self.registry.path_for(name, **params), safe="/:@")
 
