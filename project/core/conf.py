@@ -175,11 +175,11 @@ class Settings(EnvSettings):
             known = smtp if parts.scheme in ("smtp", "smtps") else not parts.netloc
         except ValueError:
             known = False
-        if not known or parts.scheme not in ("", "smtp", "smtps", "file", "console", "memory") or parts.query:
+        if url and not (known and parts.scheme in ("smtp", "smtps", "file", "console", "memory") and not parts.query):
             raise ValueError(
                 "must be smtp://user:password@host:587, smtps://…, console: or file:; what is special in a password "
                 "is written in percents (/ is %2F)"
-            ) from None
+            )
         return url
 
     @field_validator("MAIL_FROM")

@@ -17,7 +17,7 @@ class SentMail(Model, table=True):
 
     __tablename__ = "core_sent_mail"
 
-    to: str = Field(max_length=320, index=True)
+    to: str = Field(max_length=320)
     subject: str
     template: str = Field(max_length=200)
     job_id: UUID = Field(unique=True)

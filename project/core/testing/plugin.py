@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
+from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
 from project.core.web.limits import Limiter
 
@@ -157,6 +158,14 @@ def runtime(app: FastAPI) -> Runtime:
     """The app's runtime."""
     found: Runtime = app.state.runtime
     return found
+
+
+@pytest.fixture
+def mailbox(runtime: Runtime) -> Iterator[Mailbox]:
+    """The mails that this test sends; none leaves the process."""
+    usual, runtime.mail.sender = runtime.mail.sender, (box := Mailbox())
+    yield box
+    runtime.mail.sender = usual
 
 
 @pytest.fixture

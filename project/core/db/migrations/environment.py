@@ -28,7 +28,6 @@ from project.core.db import effects as _core_tables  # noqa: F401 - makes them k
 from project.core.db.migrations.applying import connect
 from project.core.db.migrations.history import MigrationError
 from project.core.db.models import metadata
-from project.core.mail import sent as _sent_mail  # noqa: F401
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 CAST = re.compile(r"::[a-z]+( [a-z]+)*(\([\d, ]+\))?(\[\])?")  # as PostgreSQL writes 'x'::character varying
