@@ -1,4 +1,4 @@
-"""Create table core_sent_mail; Create index ix_core_sent_mail_sent_at on core_sent_mail; Create index ix_core_sent_mail_to on core_sent_mail."""
+"""Create table core_sent_mail; Create index ix_core_sent_mail_sent_at on core_sent_mail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,12 +23,10 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("core_sent_mail") as batch_op:
         batch_op.create_index(batch_op.f("ix_core_sent_mail_sent_at"), ["sent_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_core_sent_mail_to"), ["to"], unique=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("core_sent_mail") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_core_sent_mail_to"))
         batch_op.drop_index(batch_op.f("ix_core_sent_mail_sent_at"))
 
     op.drop_table("core_sent_mail")
