@@ -2,12 +2,13 @@
 
 import importlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
+from starlette.routing import NoMatchFound
 
 from project.core.checks import Check
 from project.core.conf import AppSettings
@@ -118,6 +119,15 @@ class Registry:
             if app.label == label:
                 return app
         raise ConfigurationError(f"There is no app {label!r}.{nearest(label, [app.label for app in self.apps])}")
+
+    def path_for(self, name: str, /, **params: Any) -> str:
+        """The path of a route, without an app to ask; raises NoMatchFound."""
+        for app in self.apps:
+            for router, prefix in ((app.api, f"/api/v1/{app.label}"), (app.pages, app.pages_prefix)):
+                if router:
+                    with suppress(NoMatchFound):
+                        return f"{prefix}{router.url_path_for(name, **params)}"
+        raise NoMatchFound(name, params)
 
     def _answering(self) -> AppConfig | None:
         answering = [app for app in self.apps if app.authenticate]

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+    validate_email,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from project.core.errors import ConfigurationError
@@ -170,6 +178,29 @@ class Settings(EnvSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path if path is None or path.is_absolute() else ROOT / path
 
+    @field_validator("MAIL_URL")
+    @classmethod
+    def _known_mail(cls, url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+            smtp = parts.hostname and parts.port != 0 and parts.path in ("", "/")
+            known = smtp if parts.scheme in ("smtp", "smtps") else not parts.netloc
+        except ValueError:
+            known = False
+        if url and not (known and parts.scheme in ("smtp", "smtps", "file", "console", "memory") and not parts.query):
+            raise ValueError(
+                "must be smtp://user:password@host:587, smtps://…, console: or file:; what is special in a password "
+                "is written in percents (/ is %2F)"
+            )
+        return url
+
+    @field_validator("MAIL_FROM")
+    @classmethod
+    def _one_sender(cls, given: str) -> str:
+        if given:
+            validate_email(given)
+        return given
+
     @model_validator(mode="after")
     def _known_database(self) -> Self:
         scheme = self.DATABASE_URL.get_secret_value().partition(":")[0].partition("+")[0]
@@ -192,6 +223,12 @@ class Settings(EnvSettings):
         local = ["localhost", "127.0.0.1", "[::1]"] if self.DEBUG else []
         name = urlsplit(self.SITE_URL).hostname or ""
         return [f"[{name}]" if ":" in name else name, *self.ALLOWED_HOSTS, *local]
+
+    @property
+    def mail_host(self) -> str:
+        """The host that mail comes from, in ASCII; addresses of machines are not for mail."""
+        name = urlsplit(self.SITE_URL).hostname or ""
+        return "localhost" if ":" in name or name.replace(".", "").isdigit() else name.encode("idna").decode()
 
     @property
     def live_reload(self) -> bool:

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 from project.core.apps import Registry
 from project.core.closing import Closing
@@ -14,6 +15,7 @@ from project.core.jobs.embedded import NearBell, embedded_worker
 from project.core.jobs.queue import Queue
 from project.core.live.bus import Bus
 from project.core.live.pubsub import RedisBus
+from project.core.mail import Mailer
 from project.core.pool import ThreadPool
 
 C = TypeVar("C", bound=AppSettings)
@@ -33,6 +35,7 @@ class Runtime:
         self.database = Database(settings)
         self.bus: Bus = RedisBus(settings.REDIS_URL) if self._redis else Bus()
         self.database.info["bus"] = self.bus
+        self.mail = Mailer(settings, [app.path for app in self.registry.apps], self.url)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())
@@ -46,6 +49,10 @@ class Runtime:
         if not isinstance(found, cls):
             raise ConfigurationError(f"No installed app has settings={cls.__name__} in its app.py.")
         return found
+
+    def url(self, name: str, /, **params: Any) -> str:
+        """The absolute address of an app's route, outside of requests too; raises NoMatchFound."""
+        return self.settings.SITE_URL + quote(self.registry.path_for(name, **params), safe="/:@")
 
     def unit_of_work(self, *, write: bool = True) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction, committed at the end; see Database.unit_of_work."""

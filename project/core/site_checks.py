@@ -49,6 +49,10 @@ def in_production(runtime: Runtime) -> Iterator[Finding]:
     if settings.docs_open:
         message = "The API docs are open to everybody."
         yield Finding("core.W107", "warning", message, "Unset API_DOCS if that is not meant.")
+    if not settings.MAIL_URL.get_secret_value().startswith("smtp"):
+        message = "MAIL_URL names no mail server, so mail reaches nobody."
+        hint = "Set MAIL_URL=smtp://user:password@host:587, then try it: python3 manage.py sendtestemail you@your.host"
+        yield Finding("core.W110", "warning", message, hint)
     try:
         waiting = collect(sources_of(runtime), settings.static_root, dry_run=True).written
     except ValueError as error:

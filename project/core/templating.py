@@ -14,22 +14,22 @@ def gettext(text: str) -> str:
     return text
 
 
-class _Macros:
+class Macros:
     """`ui.field(...)` anywhere: the macros of every `core/ui/*.html`, whoever overrides that file.
 
     A template's own imports would be invisible to a block rendered alone.
     """
 
-    def __init__(self, env: Environment) -> None:
-        self._env = env
+    def __init__(self, env: Environment, home: str) -> None:
+        self._env, self._home = env, home
         self._homes: dict[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._homes:
-            for home in self._env.list_templates(filter_func=lambda path: path.startswith("core/ui/")):
+            for home in self._env.list_templates(filter_func=lambda path: path.startswith(self._home)):
                 self._homes |= dict.fromkeys(vars(self._env.get_template(home).module), home)
         if name not in self._homes:
-            raise AttributeError(f"there is no macro ui.{name}")
+            raise AttributeError(f"there is no macro {name} in {self._home}")
         return getattr(self._env.get_template(self._homes[name]).module, name)
 
 
@@ -47,7 +47,7 @@ def environment(site: Path, apps: Iterable[Path], **names: Any) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(names, _=gettext, ui=_Macros(env))
+    env.globals.update(names, _=gettext, ui=Macros(env, "core/ui/"))
     return env
 
 

@@ -51,7 +51,7 @@ def test_check_is_content_with_a_good_site(manage: Manage) -> None:
     assert "core.E" not in answer.output
 
 
-DEPLOYED = {"SITE_URL": "https://example.com", "API_DOCS": False}
+DEPLOYED = {"SITE_URL": "https://example.com", "API_DOCS": False, "MAIL_URL": "smtp://localhost"}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ DEPLOYED = {"SITE_URL": "https://example.com", "API_DOCS": False}
         ({"ALLOWED_HOSTS": ["*"]}, "core.E105"),
         ({"TRUSTED_PROXIES": ["*"]}, "core.E106"),
         ({"API_DOCS": True}, "core.W107"),
+        ({"MAIL_URL": ""}, "core.W110"),
     ],
 )
 def test_check_deploy_finds_each_misconfiguration(manage: Manage, change: dict[str, object], id: str) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from project.core.admin import own
 from project.core.admin.door import Door, Sessions, told
 from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
@@ -22,9 +23,9 @@ from project.core.templating import folders
 
 
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
-    """Mount /admin with the views of the installed apps; raises ConfigurationError when two share an address."""
+    """Mount /admin with the views of the apps, then the core's; raises ConfigurationError when two share an address."""
     site = Site(app, runtime)
-    for view in [view for each in runtime.registry.apps for view in each.admin]:
+    for view in [*(view for each in runtime.registry.apps for view in each.admin), *own.VIEWS]:
         site.add_view(view)
 
 

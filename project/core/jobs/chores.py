@@ -1,9 +1,13 @@
 """The framework's own jobs."""
 
+from pydantic import JsonValue
+
 from project.core.db.effects import forget_effects
 from project.core.jobs import claiming
 from project.core.jobs.declaring import cron
+from project.core.jobs.mailing import deliver, mail_job
 from project.core.jobs.running import Running
+from project.core.mail.sent import forget_sent_mail
 
 
 @cron(minute=7, unique=True)
@@ -13,6 +17,13 @@ async def sweep(running: Running) -> None:
     async with running.unit_of_work() as db:
         await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
         await forget_effects(db)
+        await forget_sent_mail(db)
 
 
-CORE_JOBS = [sweep]
+@mail_job
+async def send_mail(running: Running, template: str, to: str, context: dict[str, JsonValue]) -> None:
+    """What mailing.send_mail enqueues."""
+    await deliver(running, template, to, context)
+
+
+CORE_JOBS = [sweep, send_mail]

@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
+from project.core.admin import own
+
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
@@ -63,10 +65,10 @@ def page_paths(app: FastAPI) -> list[str]:
     """The address of every page that takes no parameter, and of the admin's index and lists."""
     routes = [each for each in iter_route_contexts(app.routes) if "GET" in (each.methods or ())]
     shown = [each.path or "/" for each in routes if not getattr(each, "include_in_schema", True)]
-    views = [view for each in app.state.runtime.registry.apps for view in each.admin if view.is_model]
+    apps = [view for each in app.state.runtime.registry.apps for view in each.admin if view.is_model]
     return [path for path in shown if "{" not in path] + [
         "/admin/",
-        *(f"/admin/{view.identity}/list" for view in views),
+        *(f"/admin/{view.identity}/list" for view in [*apps, *own.VIEWS]),
     ]
 
 

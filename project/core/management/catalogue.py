@@ -13,7 +13,8 @@ import click
 from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
-    "Site": ["runserver", "worker", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
+    "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
+    "Jobs and mail": ["worker", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
     "Development": ["test", "ci", "screenshots", "lock", "assets"],
 }

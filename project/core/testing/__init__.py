@@ -9,6 +9,7 @@ db              a session in the same transaction as the app's; everything is ro
 app, runtime    the site under test
 bus             its bus; bus.published is what went out after a commit: [(topic, event), ...]
 live_client     the same on a database of its own, where commits are real: for races and commit failures
+mailbox         the mails this test sends: mailbox.only().link
 manage          runs a command: manage("check").exit_code
 new_client      makes a client (without cookies) for an app
 postgresql_url  a server on which throw-away databases may be made

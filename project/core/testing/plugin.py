@@ -26,6 +26,7 @@ from project.core.runtime import Runtime
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
+from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
 from project.core.testing.redis_server import RedisServer
 from project.core.web.limits import Limiter
@@ -192,6 +193,14 @@ def bus(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> RecordedBus:
     monkeypatch.setattr(runtime, "bus", recorded)
     monkeypatch.setitem(runtime.database.info, "bus", recorded)
     return recorded
+
+
+@pytest.fixture
+def mailbox(runtime: Runtime) -> Iterator[Mailbox]:
+    """The mails that this test sends; none leaves the process."""
+    usual, runtime.mail.sender = runtime.mail.sender, (box := Mailbox())
+    yield box
+    runtime.mail.sender = usual
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """What exists in development only: the assembly includes these routers when DEBUG is on."""
 
-from project.core.web.dev import reload, ui
+from project.core.web.dev import mail, reload, ui
 
-routers = [reload.router, ui.router]
+routers = [reload.router, ui.router, mail.router]
