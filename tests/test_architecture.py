@@ -35,8 +35,8 @@ FLOORS = [
     {"asgi", "worker"},
     {"management", "testing"},
 ]
-BUDGET = 6600  # lines of code in the core beside the test kit: the two may have 8,000 when all is built
-KIT_BUDGET = 1300
+BUDGET = 7500  # lines of code in the core beside the test kit: at most 8,000 when all is built
+KIT_BUDGET = 1400
 INSIDE_AN_APP = {
     "app": 0,
     "testing": 0,

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from project.core import create_app
+from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.errors import ConfigurationError
 from project.core.testing.plugin import MakeSettings, NewClient, running
