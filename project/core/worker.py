@@ -7,6 +7,7 @@ that, so this worker takes rows where arq takes messages (`start_jobs`), and wai
 
 import asyncio
 import json
+import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -116,12 +117,15 @@ class Worker(arq.worker.Worker):
         return False
 
     async def close(self) -> None:
-        """arq's close; the shutdown hook runs whether Redis is there or not."""
-        try:
-            await super().close()
-        except GONE:
-            if self.on_shutdown:
-                await self.on_shutdown(self.ctx)
+        """Let what was cancelled go back, then run the shutdown hook, whether Redis is there or not."""
+        if not self._handle_signals:
+            self.handle_sig(signal.SIGUSR1)
+        await asyncio.gather(*self.tasks.values())
+        with suppress(*GONE):
+            await self.pool.delete(self.health_check_key)
+        if self.on_shutdown:
+            await self.on_shutdown(self.ctx)
+        await self.pool.aclose(close_connection_pool=True)
 
 
 arq.worker.Worker = Worker  # type: ignore[misc]  # arq's command line makes its workers by that name

