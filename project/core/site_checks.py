@@ -19,9 +19,16 @@ def everywhere(runtime: Runtime) -> Iterator[Finding]:
     if runtime.registry.authenticate is None:
         message = "No installed app sets authenticate, so nobody can sign in."
         yield Finding("core.W002", "warning", message, "Add apps.accounts to INSTALLED_APPS.")
+    if _several_processes() and not runtime.settings.REDIS_URL.get_secret_value():
+        message = "Several web processes (WEB_CONCURRENCY) without Redis: events of one do not reach the others."
+        yield Finding("core.E004", "error", message, "Set REDIS_URL=redis://… or run one process.")
     env = ROOT / ".env"
     if os.name == "posix" and env.exists() and env.stat().st_mode & 0o077:
         yield Finding("core.W003", "warning", "Others on this machine can read .env.", "Run: chmod 600 .env")
+
+
+def _several_processes() -> bool:
+    return os.environ.get("WEB_CONCURRENCY", "1") not in ("", "0", "1")
 
 
 @check(deploy=True)
@@ -33,7 +40,7 @@ def in_production(runtime: Runtime) -> Iterator[Finding]:
     if not settings.secure:
         hint = "Set SITE_URL=https://your.host (TLS may end at a proxy)."
         yield Finding("core.E102", "error", "SITE_URL is not https, so cookies are sent in the clear.", hint)
-    if runtime.database.is_sqlite and os.environ.get("WEB_CONCURRENCY", "1") not in ("", "0", "1"):
+    if runtime.database.is_sqlite and _several_processes():
         hint = "Set DATABASE_URL=postgresql://… or run one process."
         yield Finding("core.E103", "error", "SQLite with several web processes (WEB_CONCURRENCY).", hint)
     elif runtime.database.is_sqlite:

@@ -84,6 +84,12 @@ def test_sqlite_is_fine_with_one_process_and_an_error_with_several(
     assert (several.exit_code, "core.E103" in several.output) == (1, True)
 
 
+def test_several_processes_need_redis_even_in_development(manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    assert "core.E004" in manage("check", DEBUG=True).output
+    assert "core.E004" not in manage("check", DEBUG=True, REDIS_URL="redis://127.0.0.1:6379/0").output
+
+
 def test_fail_level_makes_warnings_count(manage: Manage) -> None:
     assert manage("check", "--deploy", "--fail-level", "warning", **DEPLOYED).exit_code == 1
 

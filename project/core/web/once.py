@@ -6,8 +6,6 @@ everything is rolled back, and the first answer is given once more.
 
 import inspect
 import json
-import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -21,12 +19,10 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from project.core.db.effects import add_effect, find_effect, forget_effects
-from project.core.db.engine import on_commit
+from project.core.db.effects import add_effect, find_effect
 from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest
 from project.core.identity import Principal
-from project.core.runtime import Runtime
 from project.core.web.flash import COOKIE as FLASH
 from project.core.web.forms.reading import CHECK, Answered
 from project.core.web.htmx import is_htmx
@@ -34,7 +30,6 @@ from project.core.web.redirects import redirect, safe_next
 
 LONGEST = 65_536  # characters of a page worth keeping
 KEPT = ("hx-", "vary", "content-type", "content-language")
-SWEEP_SECONDS = 3600
 Endpoint = Callable[..., Any]
 
 
@@ -92,15 +87,6 @@ async def _keep(request: Request, db: AsyncSession, key: str, response: Response
     if not db.info.get("wrote"):
         return
     await add_effect(db, key, _kept(request, response))
-    state = request.app.state
-    if time.monotonic() - getattr(state, "effects_swept", -math.inf) > SWEEP_SECONDS:
-        state.effects_swept = time.monotonic()
-        on_commit(db, lambda: _sweep(state.runtime))
-
-
-async def _sweep(runtime: Runtime) -> None:
-    async with runtime.unit_of_work() as db:
-        await forget_effects(db)
 
 
 async def _key(request: Request) -> str:
