@@ -134,6 +134,19 @@ async def test_a_worker_that_stalled_writes_nothing_when_another_has_taken_over(
     assert await ledger(runtime) == ["a"]
 
 
+async def test_a_worker_that_stalled_cannot_finish_what_was_cancelled_meanwhile(
+    runtime: Runtime, jobs: Jobs, other: Executor
+) -> None:
+    job_id = await put(runtime, "probe.write", key="a")
+    (stalled,) = await other.claim(1)
+    async with runtime.unit_of_work() as db:
+        await cancel(db, job_id)
+    await jobs.pass_time(31)
+    assert await other.run(stalled) is None
+    assert (await jobs.only()).state == State.CANCELLED
+    assert await ledger(runtime) == []
+
+
 async def test_a_running_job_is_cancelled_at_the_next_renewal(runtime: Runtime, jobs: Jobs, other: Executor) -> None:
     job_id = await put(runtime, "probe.write", key="a", seconds=60)
     task, _ = await start(other)
