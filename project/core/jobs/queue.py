@@ -148,7 +148,7 @@ async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -
 
 
 async def retry(db: AsyncSession, job_id: UUID) -> Job:
-    """Let a dead or cancelled job begin anew; raises NotFound, or Conflict for one that is neither."""
+    """Let a dead or cancelled job begin anew; raises NotFound, and Conflict for one that is neither or has a twin."""
     ended = col(Job.state).in_([State.DEAD, State.CANCELLED])
     fresh = {
         "state": State.QUEUED,
@@ -159,7 +159,11 @@ async def retry(db: AsyncSession, job_id: UUID) -> Job:
         "error": "",
         "cancel_asked": False,
     }
-    if not (await db.exec(sa.update(Job).where(col(Job.id) == job_id, ended).values(fresh))).rowcount:
+    try:
+        changed = (await db.exec(sa.update(Job).where(col(Job.id) == job_id, ended).values(fresh))).rowcount
+    except sa.exc.IntegrityError:
+        raise Conflict("Another job like this one waits or runs already.") from None
+    if not changed:
         await find(db, job_id)
         raise Conflict("Only a dead or cancelled job can be tried again.")
     found = await find(db, job_id)
