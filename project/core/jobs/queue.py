@@ -16,7 +16,8 @@ from project.core.db.models import uuid7
 from project.core.db.session import AsyncSession
 from project.core.errors import Conflict, NotFound, TooMany, nearest
 from project.core.jobs.declaring import JobType
-from project.core.jobs.table import ACTIVE, STATE_IS_ACTIVE, WAITING, Job, State, db_now
+from project.core.jobs.table import ACTIVE, CHANGED, STATE_IS_ACTIVE, WAITING, Job, State, db_now, topic
+from project.core.live.bus import publish
 from project.core.log import request_id
 
 OWNERS_ROOM = 1000
@@ -144,6 +145,7 @@ async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -
     if not (await db.exec(sa.update(Job).where(waits).values(ended))).rowcount:
         running = sa.and_(col(Job.id) == job_id, col(Job.state) == State.RUNNING)
         await db.exec(sa.update(Job).where(running, owned_by(owner)).values(cancel_asked=True))
+    await publish(db, topic(job_id), CHANGED)
     return await find(db, job_id, owner=owner)
 
 

@@ -13,8 +13,12 @@ from starlette.responses import Response
 from project.core.db.session import AsyncSession
 from project.core.identity import Principal
 from project.core.jobs import State, cancel
+from project.core.jobs.figures import ENDED
 from project.core.jobs.queue import find
-from project.core.web.deps import DB, SignedIn
+from project.core.jobs.table import CHANGED, topic
+from project.core.live import Event, stream
+from project.core.runtime import Runtime
+from project.core.web.deps import DB, CurrentRuntime, SignedIn
 from project.core.web.pages import render
 from project.core.web.redirects import page_before, redirect
 from project.core.web.schemas import ReadSchema
@@ -82,3 +86,24 @@ async def stop_here(request: Request, job_id: JobId, user: SignedIn, db: DB) -> 
     """Cancel it, and lead back to the page the button stood on."""
     await cancel(db, job_id, owner=_whose(user))
     return redirect(page_before(request, str(request.app.url_path_for("jobs:progress", job_id=job_id))))
+
+
+@pages.get("/{job_id}/events", name="jobs:events")
+async def events(request: Request, job_id: JobId, user: SignedIn, runtime: CurrentRuntime) -> Response:
+    """What `ui.job` draws, again whenever the job has changed, until it ends."""
+    job = await _read(runtime, user, job_id)
+
+    async def snapshot() -> list[Event]:
+        return [CHANGED]
+
+    async def render(_: Event) -> str:
+        nonlocal job
+        job = await _read(runtime, user, job_id)
+        return str(request.app.state.templates.globals["ui"].job(job))
+
+    return stream(request, runtime, topic(job_id), snapshot=snapshot, render=render, until=lambda _: job.state in ENDED)
+
+
+async def _read(runtime: Runtime, user: Principal, job_id: UUID) -> JobRead:
+    async with runtime.unit_of_work(write=False) as db:
+        return await read_job(db, user, job_id)
