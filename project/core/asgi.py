@@ -12,12 +12,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from project.core import templating
 from project.core.admin import mount_admin
+from project.core.apps import AppConfig
 from project.core.conf import ROOT, Settings
 from project.core.identity import principal
 from project.core.log import configured, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
-from project.core.web import docs, health, problems
+from project.core.web import docs, health, jobs, problems
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
@@ -57,7 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)
-    _mount_apps(app, runtime)
+    _mount(app, AppConfig("jobs", api=jobs.api, pages=jobs.pages))
+    for each in runtime.registry.apps:
+        _mount(app, each)
     if settings.DEBUG:
         _mount_dev(app)
     app.mount("/static", static, name="static")  # for url_for(); the layer answers before the router is asked
@@ -85,19 +88,15 @@ def _operation_id(route: APIRoute) -> str:
     return "_".join([*(str(tag) for tag in route.tags[:1]), route.name])
 
 
-def _mount_apps(app: FastAPI, runtime: Runtime) -> None:
-    for each in runtime.registry.apps:
-        if each.api:
-            app.include_router(each.api, prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
-        if each.pages:
-            app.include_router(
-                as_pages(each.pages),
-                prefix=each.pages_prefix,
-                include_in_schema=False,
-                dependencies=[Depends(principal)],
-            )
-        if each.websockets:
-            app.include_router(each.websockets, prefix=each.pages_prefix)
+def _mount(app: FastAPI, each: AppConfig) -> None:
+    if each.api:
+        app.include_router(each.api, prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
+    if each.pages:
+        pages = as_pages(each.pages)
+        asking = [Depends(principal)]
+        app.include_router(pages, prefix=each.pages_prefix, include_in_schema=False, dependencies=asking)
+    if each.websockets:
+        app.include_router(each.websockets, prefix=each.pages_prefix)
 
 
 def _mount_dev(app: FastAPI) -> None:

@@ -41,20 +41,21 @@ def redact(text: str) -> str:
     return text
 
 
-def _masked(name: str, value: Any) -> Any:
+def masked(name: str, value: Any) -> Any:
+    """The value for people's eyes: hidden when its name is a secret's, and with all secrets inside it masked."""
     if SECRET_NAME.search(name) and value not in (None, "", True, False):
         return MASK
     if isinstance(value, (str, bytes)):
         return redact(value if isinstance(value, str) else repr(value))
     if isinstance(value, dict):
-        return {key: _masked(str(key), inner) for key, inner in value.items()}
+        return {key: masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_masked(name, inner) for inner in value]
+        return [masked(name, inner) for inner in value]
     return value
 
 
 def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: _masked(key, value) for key, value in event.items()}
+    return {key: masked(key, value) for key, value in event.items()}
 
 
 class DroppingQueueHandler(QueueHandler):

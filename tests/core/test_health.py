@@ -13,7 +13,7 @@ from project.core.testing.plugin import MakeSettings, NewClient, running
 async def test_live_answers_and_ready_knows_its_parts(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "ok"}
     ready = await client.get("/health/ready")
-    assert ready.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok"}}
+    assert ready.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok", "worker": "ok"}}
 
 
 async def test_ready_says_when_migrations_wait(

@@ -11,6 +11,7 @@ from starlette.datastructures import URL
 
 from project.core import Form, Slice
 from project.core.errors import FieldError
+from project.core.jobs import Job, State
 from project.core.templating import CORE_TEMPLATES, environment
 
 EVIL = "<img src=x onerror=alert(1)>\"'"
@@ -62,6 +63,8 @@ CALLS = {
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
     "progress": "{{ ui.progress(evil, 1, 3) }}",
+    "job": "{{ ui.job(job) }}",
+    "job_progress": "{{ ui.job_progress(job) }}",
     "time": "{{ ui.time(moment) }}",
 }
 CONTEXT = {
@@ -69,6 +72,7 @@ CONTEXT = {
     "form": broken(),
     "page": Slice([], 35, 10, 10),
     "address": URL("/posts?q=%3Cimg%20src=x%3E"),
+    "job": Job.model_construct(id=1, name=EVIL, state=State.RUNNING, note=EVIL, error=EVIL, done=1, total=3),
     "moment": datetime(2026, 8, 3, 14, 5, 9, tzinfo=UTC),
 }
 

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from apps.accounts.models import User
 from project.core.db.engine import Database
 from project.core.db.session import ReadOnlyUnit
-from project.core.log import MASK, _masked
+from project.core.log import MASK, masked
 from project.core.testing.plugin import Databases, MakeSettings
 from project.core.web.deps import session
 from project.core.web.guard import Guard
@@ -93,7 +93,7 @@ def test_each_kind_of_trouble_has_its_status(error: Exception, status: int) -> N
 
 @pytest.mark.parametrize("name", ["pwd", "my_secret", "cookie", "authorization", "api_key", "credential", "dsn", "sid"])
 def test_a_named_value_is_masked_by_its_name_and_a_text_wherever_it_stands(name: str) -> None:
-    assert _masked("outer", {name: "plain", "list": ["a Basic YWJjOmRlZmdo"], "raw": b"password=plain"}) == {
+    assert masked("outer", {name: "plain", "list": ["a Basic YWJjOmRlZmdo"], "raw": b"password=plain"}) == {
         name: MASK,
         "list": [f"a Basic {MASK}"],
         "raw": f"b'password={MASK}",

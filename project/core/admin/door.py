@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from project.core.db.engine import Database
+from project.core.db.engine import Database, run_callbacks
 from project.core.errors import DomainError, Forbidden, NotAuthenticated
 from project.core.identity import principal
 from project.core.log import get_logger
@@ -140,7 +140,10 @@ def _is_bad_value(error: Exception) -> bool:
 
 
 class Sessions(async_sessionmaker[AsyncSession]):
-    """SQLAdmin's sessions: where the site's units of work go, read-only for a visit that only looks."""
+    """SQLAdmin's sessions: where the site's units of work go, read-only for a visit that only looks.
+
+    What `on_commit` was given runs after their commit, so `enqueue` and `publish` work in an admin view, too.
+    """
 
     def __init__(self, database: Database) -> None:
         super().__init__(class_=AsyncSession)
@@ -149,4 +152,11 @@ class Sessions(async_sessionmaker[AsyncSession]):
     def __call__(self, **options: Any) -> AsyncSession:
         request = visit.get()
         writes = request is None or request.method not in ("GET", "HEAD")
-        return self.database.sessions[writes](**{"autoflush": False} | options)
+        session = self.database.sessions[writes](**{"autoflush": False} | options)
+
+        async def commit() -> None:
+            await type(session).commit(session)
+            await run_callbacks(session)
+
+        vars(session)["commit"] = commit
+        return session

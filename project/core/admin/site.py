@@ -18,8 +18,10 @@ from project.core.admin.door import Door, Sessions, told
 from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
 from project.core.errors import BadRequest, ConfigurationError
+from project.core.jobs.figures import duration, job_figures
 from project.core.runtime import Runtime
 from project.core.templating import folders
+from project.core.web import flash
 
 
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
@@ -41,6 +43,7 @@ class Site(Admin):
         }
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
+        self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration}
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
@@ -79,11 +82,26 @@ class Site(Admin):
         """Log out where you logged in: on the site."""
         raise HTTPException(405)
 
+    async def index(self, request: Request) -> Response:
+        """What there is, and how the jobs stand."""
+        async with request.app.state.runtime.unit_of_work(write=False) as db:
+            numbers = await job_figures(db)
+        response: Response = await self.templates.TemplateResponse(request, "sqladmin/index.html", {"jobs": numbers})
+        flash.clear(request, response)
+        return response
+
     async def list(self, request: Request) -> Response:
         """The list; a text in the address is not shown as if the site had said it."""
         if "error" in request.query_params:
             return RedirectResponse(request.url.remove_query_params("error"), 303)
         response: Response = await super().list(request)
+        flash.clear(request, response)
+        return response
+
+    async def details(self, request: Request) -> Response:
+        """One row."""
+        response: Response = await super().details(request)
+        flash.clear(request, response)
         return response
 
     async def create(self, request: Request) -> Response:

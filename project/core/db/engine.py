@@ -72,12 +72,7 @@ class Database:
                 await session.commit()
             finally:
                 _current.reset(token)
-            callbacks = session.info.pop("on_commit", [])
-        for callback in callbacks:
-            try:
-                await callback()
-            except Exception:
-                log.exception("on_commit failed", callback=getattr(callback, "__qualname__", repr(callback)))
+        await run_callbacks(session)
 
     def _sqlite(self, *, write: bool) -> AsyncEngine:
         if not self.url.database or self.url.database == ":memory:":
@@ -180,3 +175,12 @@ def on_commit(db: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None
     What it raises is logged and changes nothing: the data is saved already.
     """
     db.info.setdefault("on_commit", []).append(callback)
+
+
+async def run_callbacks(db: AsyncSession) -> None:
+    """Run what `on_commit` was given; for whoever commits a session that is no unit of work."""
+    for callback in db.info.pop("on_commit", []):
+        try:
+            await callback()
+        except Exception:
+            log.exception("on_commit failed", callback=getattr(callback, "__qualname__", repr(callback)))

@@ -15,7 +15,7 @@ from project.core.jobs import claiming, schedule
 from project.core.jobs.claiming import LEASE_SECONDS, Claimed
 from project.core.jobs.declaring import GiveUp
 from project.core.jobs.running import LostClaim, Running, call, describe
-from project.core.jobs.table import State
+from project.core.jobs.table import CHANGED, State, topic
 from project.core.log import get_logger
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Executor:
         assert task is not None
         self.running[row.id] = running, task
         try:
+            await self._tell(row)
             kind = self.types.get(row.name)
             if kind is None:
                 raise GiveUp(f"No installed app declares {row.name}.")
@@ -94,6 +95,11 @@ class Executor:
         finally:
             del self.running[row.id]
             self._cancelling.discard(row.id)
+            await self._tell(row)
+
+    async def _tell(self, row: Claimed) -> None:
+        if row.owner is not None:  # nobody watches the others, and there are many
+            await self.runtime.bus.publish(topic(row.id), CHANGED)
 
     async def beat(self) -> None:
         """Renew leases, free the rows of dead workers, enqueue what the clock asks for; until cancelled."""

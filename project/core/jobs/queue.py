@@ -16,7 +16,8 @@ from project.core.db.models import uuid7
 from project.core.db.session import AsyncSession
 from project.core.errors import Conflict, NotFound, TooMany, nearest
 from project.core.jobs.declaring import JobType
-from project.core.jobs.table import ACTIVE, STATE_IS_ACTIVE, WAITING, Job, State, db_now
+from project.core.jobs.table import ACTIVE, CHANGED, STATE_IS_ACTIVE, WAITING, Job, State, db_now, topic
+from project.core.live.bus import publish
 from project.core.log import request_id
 
 OWNERS_ROOM = 1000
@@ -143,11 +144,12 @@ async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -
     if not (await db.exec(sa.update(Job).where(mine, WAITING).values(ended))).rowcount:
         running = col(Job.state) == State.RUNNING
         await db.exec(sa.update(Job).where(mine, running).values(cancel_asked=True))
+    await publish(db, topic(job_id), CHANGED)
     return await find(db, job_id)
 
 
 async def retry(db: AsyncSession, job_id: UUID) -> Job:
-    """Let a dead or cancelled job begin anew; raises NotFound, or Conflict for one that is neither."""
+    """Let a dead or cancelled job begin anew; raises NotFound, and Conflict for one that is neither or has a twin."""
     ended = col(Job.state).in_([State.DEAD, State.CANCELLED])
     fresh = {
         "state": State.QUEUED,
@@ -158,7 +160,11 @@ async def retry(db: AsyncSession, job_id: UUID) -> Job:
         "error": "",
         "cancel_asked": False,
     }
-    if not (await db.exec(sa.update(Job).where(col(Job.id) == job_id, ended).values(fresh))).rowcount:
+    try:
+        changed = (await db.exec(sa.update(Job).where(col(Job.id) == job_id, ended).values(fresh))).rowcount
+    except sa.exc.IntegrityError:
+        raise Conflict("Another job like this one waits or runs already.") from None
+    if not changed:
         await find(db, job_id)
         raise Conflict("Only a dead or cancelled job can be tried again.")
     found = await find(db, job_id)

@@ -17,7 +17,8 @@ from project.core.db.session import AsyncSession
 from project.core.jobs import claiming
 from project.core.jobs.claiming import Claimed
 from project.core.jobs.declaring import GiveUp, JobType
-from project.core.jobs.table import State
+from project.core.jobs.table import CHANGED, State, topic
+from project.core.live.bus import publish
 from project.core.log import redact, request_id
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Running:
                 raise LostClaim
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        """Say how far it is: shown live at once, written to the row twice a second at most."""
+        """Say how far it is: written to the row and shown live, twice a second at most."""
         self.unsaved = {"done": done, "total": total, "note": note[:200]}
         if time.monotonic() - self._saved_at < PROGRESS_SECONDS:
             return
@@ -79,6 +80,7 @@ class Running:
         async with self.runtime.unit_of_work() as db:
             if not await claiming.hold(db, self.row, **self.unsaved):
                 raise LostClaim
+            await publish(db, topic(self.id), CHANGED)
 
 
 async def call(running: Running, kind: JobType) -> Any:

@@ -11,6 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Field, col
 
 from project.core.db.models import Model
+from project.core.live.events import Event
 
 
 class State(StrEnum):
@@ -62,6 +63,14 @@ class Schedule(Model, table=True):
 
     name: str = Field(max_length=100, unique=True)
     last_due_at: datetime
+
+
+CHANGED = Event("changed")  # on the topic of a job: read its row again
+
+
+def topic(job_id: UUID) -> str:
+    """Where it is told that this job has changed."""
+    return f"job:{job_id}"
 
 
 WAITING = col(Job.state) == State.QUEUED

@@ -14,7 +14,7 @@ from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
     "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
-    "Jobs and mail": ["worker", "sendtestemail"],
+    "Jobs and mail": ["worker", "jobs", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
     "Development": ["test", "ci", "screenshots", "lock", "assets"],
 }

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Query
-from starlette.requests import HTTPConnection
+from fastapi.security import HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+from starlette.requests import HTTPConnection, Request
 
 from project.core.db.session import AsyncSession
+from project.core.errors import NotAuthenticated
+from project.core.identity import Principal, principal
 from project.core.runtime import Runtime
 from project.core.web.limits import Limiter
 
@@ -33,6 +37,17 @@ async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
         yield db
 
 
+async def signed_in(
+    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+) -> Principal:
+    """Whoever is signed in, whichever app says so; raises NotAuthenticated."""
+    user = await principal(request)
+    if user is None:
+        raise NotAuthenticated
+    return user
+
+
+SignedIn = Annotated[Principal, Depends(signed_in)]
 CurrentRuntime = Annotated[Runtime, Depends(current_runtime)]
 CurrentLimiter = Annotated[Limiter, Depends(current_limiter)]
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from project.core.db.migrations import pending
+from project.core.jobs.figures import job_figures
 from project.core.log import get_logger
 from project.core.runtime import Runtime
 from project.core.web.deps import CurrentRuntime
@@ -15,6 +16,8 @@ from project.core.web.deps import CurrentRuntime
 router = APIRouter()
 log = get_logger(__name__)
 PROBE_SECONDS = 2.0
+State = Literal["ok", "away", "pending"]
+NEEDED = {"database", "migrations"}  # without a worker a request is answered all the same
 
 
 class Live(BaseModel):
@@ -26,8 +29,8 @@ class Live(BaseModel):
 class Ready(BaseModel):
     """Whether the process can do its work, part by part."""
 
-    status: Literal["ok", "unavailable"] = Field(description="ok when every part is.")
-    parts: dict[str, Literal["ok", "away", "pending"]] = Field(description="The state of each part.")
+    status: Literal["ok", "degraded", "unavailable"] = Field(description="ok when every part is.")
+    parts: dict[str, State] = Field(description="The state of each part.")
 
 
 @router.get("/health/live", include_in_schema=False)
@@ -38,21 +41,26 @@ async def live() -> Live:
 
 @router.get("/health/ready", include_in_schema=False)
 async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
-    """Look at the database and its migrations; 503 while one of them is not ready."""
+    """Look at the database, its migrations and the worker; 503 while the database or they are not ready.
+
+    A worker that is away makes it "degraded" with 200: this process can do its own work.
+    """
     parts = await parts_of(runtime)
-    good = all(state == "ok" for state in parts.values())
-    response.status_code = 200 if good else 503
-    return Ready(status="ok" if good else "unavailable", parts=parts)
+    bad = {name for name, state in parts.items() if state != "ok"}
+    response.status_code = 503 if bad & NEEDED else 200
+    return Ready(status="unavailable" if bad & NEEDED else "degraded" if bad else "ok", parts=parts)
 
 
-async def parts_of(runtime: Runtime) -> dict[str, Literal["ok", "away", "pending"]]:
+async def parts_of(runtime: Runtime) -> dict[str, State]:
     """The state of each part, within two seconds."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             async with runtime.unit_of_work(write=False) as db:
                 await (await db.connection()).execute(text("SELECT 1"))
-                waiting = await (await db.connection()).run_sync(pending)
+                if await (await db.connection()).run_sync(pending):
+                    return {"database": "ok", "migrations": "pending"}
+                away = (await job_figures(db)).away
     except Exception as error:
         log.warning("not ready", error=type(error).__name__)
         return {"database": "away"}
-    return {"database": "ok", "migrations": "pending" if waiting else "ok"}
+    return {"database": "ok", "migrations": "ok", "worker": "away" if away else "ok"}

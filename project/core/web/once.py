@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import wraps
 from hashlib import file_digest, sha256
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +25,7 @@ from project.core.identity import Principal
 from project.core.web.flash import COOKIE as FLASH
 from project.core.web.forms.reading import CHECK, Answered
 from project.core.web.htmx import is_htmx
-from project.core.web.redirects import redirect, safe_next
+from project.core.web.redirects import page_before, redirect
 
 LONGEST = 65_536  # characters of a page worth keeping
 KEPT = ("hx-", "vary", "content-type", "content-language")
@@ -132,10 +131,4 @@ def _restored(request: Request, kept: dict[str, Any]) -> Response:
         return redirect(kept["to"], flash=text, kind=kind)
     if kept.get("fragment") is is_htmx(request):
         return Response(kept["body"], kept["status"], kept["headers"])
-    return redirect(_page_before(request), flash="This was done already.", kind="info")
-
-
-def _page_before(request: Request) -> str:
-    """The page the form stood on, since the form's own address may answer nothing but a POST; else the home page."""
-    parts = urlsplit(request.headers.get("referer", ""))
-    return safe_next(parts.path) if parts.netloc == request.url.netloc else "/"
+    return redirect(page_before(request), flash="This was done already.", kind="info")

@@ -57,3 +57,9 @@ def safe_next(url: str | None, default: str = "/") -> str:
     except ValueError:
         return default
     return url if not parts.scheme and not parts.netloc and not parts.path.startswith("//") else default
+
+
+def page_before(request: Request, default: str = "/") -> str:
+    """The page of this site that the form stood on, else `default`: a form's own address may answer only a POST."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    return safe_next(parts.path, default) if parts.netloc == request.url.netloc else default

@@ -12,11 +12,13 @@ from starlette.responses import Response
 from project.core.db.models import now
 from project.core.db.queries import Slice
 from project.core.errors import FieldError
+from project.core.jobs import Job, State
 from project.core.live import Event, stream
 from project.core.web.deps import CurrentRuntime
 from project.core.web.error_pages import on_invalid
 from project.core.web.forms import FileLimits, Form, Submitted
 from project.core.web.htmx import is_htmx
+from project.core.web.jobs import JobRead
 from project.core.web.pages import render
 from project.core.web.redirects import redirect
 
@@ -83,6 +85,11 @@ CITIES = [
     "Zurich",
     "Zwolle",
 ]
+JOBS: list[dict[str, Any]] = [  # none that could be cancelled here
+    {"state": State.RUNNING, "done": 18, "note": "Sending pages", "cancel_asked": True},
+    {"state": State.DONE, "done": 60},
+    {"state": State.DEAD, "done": 44, "error": "The address does not exist."},
+]
 ROWS, TITLE = 12, "Quarterly plan"
 router = APIRouter(prefix="/_dev/ui")
 
@@ -125,6 +132,10 @@ class Broken(Rename):
     """The same, shown with an error."""
 
 
+def _job(**values: Any) -> JobRead:
+    return JobRead.model_validate(Job(name="demo.export", created_at=now(), total=60, **values))
+
+
 async def beginning(request: Request) -> dict[str, Any]:
     """What the gallery shows at first."""
     return {
@@ -141,6 +152,7 @@ async def beginning(request: Request) -> dict[str, Any]:
         "tab": "overview",
         "part": Slice(items=[], total=len(CITIES), limit=ROWS, offset=ROWS),
         "joined": [now() - timedelta(minutes=3**power) for power in (1, 5, 9)],
+        "jobs": [_job(**each) for each in JOBS],
         "asked": "",
         "saved": "",
     }
