@@ -111,11 +111,22 @@ async def test_both_bodies_arrive_as_they_were_written(mailer: Mailer) -> None:
     assert [part.get_content_type() for part in mime.iter_parts()] == ["text/plain", "text/html"]
 
 
-@pytest.mark.parametrize("bad", ["\r\nBcc: eve@example.com", "\nX: y", "\r", "\0", "\x1b[2J", "\x85", "\u2028", "\x7f"])
+@pytest.mark.parametrize(
+    "bad", ["\r\nBcc: eve@example.com", "\nX: y", "\0", "\x1b[2J", "\x85", "\u2028", "\x7f", "\ud800"]
+)
 def test_nothing_is_smuggled_into_a_header(bad: str) -> None:
     for where in ({"subject": f"Hi{bad}there"}, {"to": f"ann@example.com{bad}"}, {"to": f"a{bad}nn@example.com"}):
         with pytest.raises(Invalid):
             message(**where)
+
+
+@pytest.mark.parametrize(
+    "word", ["=?utf-8?q?a=0D=0ABcc:_eve@example.com?=", "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5jb20=?="]
+)
+async def test_nor_by_encoded_words_which_the_standard_library_decodes(mailer: Mailer, word: str) -> None:
+    with pytest.raises(Invalid, match="encoded words"):
+        await mailer.send(message(subject=f"Welcome, {word}"))
+    await mailer.send(message(subject="What =? does ?= mean?  (Two blanks)"))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,7 @@ def test_nothing_is_smuggled_into_a_header(bad: str) -> None:
         "Ann <ann@example.com>",
         '"ann,eve"@example.com',
         "ann@example.com;eve@example.com",
+        "=?utf-8?q?a=0D=0AX-Y=3A_z?=@example.com",
     ],
 )
 def test_a_mail_goes_to_one_address(to: str) -> None:
