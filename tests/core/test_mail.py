@@ -13,7 +13,7 @@ from project.core.asgi import create_app
 from project.core.errors import ConfigurationError, Invalid, Unavailable
 from project.core.mail import Mailer, Message
 from project.core.runtime import Runtime
-from project.core.testing.mailbox import Mail, Mailbox
+from project.core.testing.mailbox import Mailbox
 from project.core.testing.plugin import MakeSettings
 
 KEY = UUID(int=7)
@@ -99,16 +99,15 @@ async def test_a_mail_sent_again_is_the_same_mail(mailer: Mailer) -> None:
     assert await mailer.send(message(key=uuid4())) not in ids
 
 
-async def test_both_bodies_arrive_as_they_were_written(mailer: Mailer) -> None:
+@pytest.mark.parametrize("line", ["", "x" * 2000])
+async def test_both_bodies_arrive_as_they_were_written(mailer: Mailer, line: str) -> None:
     assert isinstance(mailer.sender, Mailbox)
-    await mailer.send(message(subject="Grüße " * 30, text="ß\n.\n" + "x" * 2000 + "\n", html="<p>ß</p>\n"))
-    (mime,) = mailer.sender
-    wire = mime.as_bytes()
+    await mailer.send(message(subject="Grüße " * 30, text=f"ß\n.\n{line}\n", html=f"<p>ß{line}</p>\n"))
+    wire = mailer.sender[0].as_bytes()
     assert wire.isascii()
     assert max(map(len, wire.splitlines())) < 998
-    mail = Mail(mime)
-    assert (mail.text, mail.html) == ("ß\n.\n" + "x" * 2000 + "\n", "<p>ß</p>\n")
-    assert [part.get_content_type() for part in mime.iter_parts()] == ["text/plain", "text/html"]
+    assert (mailer.sender.only().text, mailer.sender.only().html) == (f"ß\n.\n{line}\n", f"<p>ß{line}</p>\n")
+    assert [part.get_content_type() for part in mailer.sender[0].iter_parts()] == ["text/plain", "text/html"]
 
 
 @pytest.mark.parametrize(
