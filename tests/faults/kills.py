@@ -12,7 +12,7 @@ from tests.faults.report import Report, run
 
 COUNT = 300
 KILLS = 20
-LONGEST_PAUSE = 2.5
+LONGEST_PAUSE = 4
 
 
 async def kills(report: Report) -> None:

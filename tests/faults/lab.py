@@ -115,19 +115,20 @@ class Lab:
     async def worker(self, *, arq: bool = False, **env: str) -> Process:
         """Start `manage.py worker`, or arq's own command with this site's WorkerSettings."""
         words = ["-m", "arq", "project.worker.WorkerSettings"] if arq else ["manage.py", "worker"]
-        return self._start(Process, words, env)
+        return self.start(Process, words, env)
 
     async def web(self, **env: str) -> Web:
         """Start `manage.py runserver --noreload` and wait until it answers."""
         port = free_port()
-        web = self._start(Web, ["manage.py", "runserver", str(port), "--noreload"], env)
+        web = self.start(Web, ["manage.py", "runserver", str(port), "--noreload"], env)
         web.url = f"http://127.0.0.1:{port}"
         web.seconds = await until(lambda: answers(port) or not web.alive, START_SECONDS)
         if not web.alive:
             raise RuntimeError(web.log.read_text()[-2000:])
         return web
 
-    def _start(self, kind: type[P], words: list[str], env: dict[str, str]) -> P:
+    def start(self, kind: type[P], words: list[str], env: dict[str, str]) -> P:
+        """Start a process of the site by the words after "python"."""
         log = self.folder / f"{next(self._numbers)} {words[1]}"
         process = kind([sys.executable, *words], self.env | env, log)
         self.processes.append(process)
@@ -237,7 +238,7 @@ async def lab(kind: str, *, redis: bool, started: bool = True, **env: str) -> As
                 process.close()
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], seconds: float) -> float:
+async def until(holds: Callable[[], bool | Awaitable[bool]], seconds: float, pause: float = LOOK_SECONDS) -> float:
     """Look again and again until it holds; returns how long that took, raises TimeoutError."""
     started = time.monotonic()
     async with asyncio.timeout(seconds):
@@ -245,7 +246,7 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], seconds: float) -> 
             found = holds()
             if found if isinstance(found, bool) else await found:
                 return time.monotonic() - started
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
 
 
 def answers(port: int) -> bool:
