@@ -2,6 +2,7 @@
 
 conf errors log identity templating signing pool checks   the ground: settings, refusals, logs, who is asking
 db/                 engine, models, queries, migrations
+mail/               one mail from one template, and where it goes
 jobs/               jobs that cannot be lost: a row in the same transaction, and who runs it
 apps runtime        the plug, and what one process opens
 web/                edge, guard, forms, pages, problems, docs

@@ -67,16 +67,16 @@ class Worker(arq.worker.Worker):
         room = self.max_jobs - self.job_counter
         try:
             rows = await self.executor.claim(room) if room else []
+            for row in rows:
+                await self.sem.acquire()
+                self.job_counter += 1
+                task = self.tasks[str(row.id)] = asyncio.create_task(self._run_row(row))
+                task.add_done_callback(partial(self._end_row, row))
             self._idle = 0 if len(rows) == room else max(SHORTEST, await self.executor.idle_seconds())
         except AWAY as error:
             log.warning("the database is away; the worker waits", error=type(error).__name__)
             self._idle = 1
             return
-        for row in rows:
-            await self.sem.acquire()
-            self.job_counter += 1
-            task = self.tasks[str(row.id)] = asyncio.create_task(self._run_row(row))
-            task.add_done_callback(partial(self._end_row, row))
         if rows and len(rows) == room:
             for queue in self.executor.queues:  # there may be more, for another worker
                 self.executor.runtime.queue.bell.ring(queue)

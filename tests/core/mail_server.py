@@ -29,7 +29,7 @@ class MailServer:
             answer = self.answers.get(command, self._usual(command, line.decode().strip()))
             if answer is None:
                 break
-            writer.write(answer.encode() + b"\r\n")
+            writer.write(answer.encode("latin-1") + b"\r\n")
             if command == "STARTTLS":
                 assert self.tls
                 await writer.start_tls(self.tls)

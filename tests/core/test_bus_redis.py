@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from project.core.conf import Settings
 from project.core.errors import ConfigurationError
@@ -199,4 +200,16 @@ async def test_no_password_is_told_by_a_client_or_its_errors() -> None:
     with pytest.raises(Exception, match="connecting") as refused:
         await client.ping()
     assert "hunter2" not in f"{client!r} {client.connection_pool!r} {refused.value!r}"
+    await client.aclose()
+
+
+async def test_a_server_that_hangs_counts_as_away_within_two_seconds(server: RedisServer) -> None:
+    client = connect(SecretStr(server.url))
+    await client.ping()
+    server.halt()
+    for _ in range(2):  # on the connection that is open, and on a new one
+        started = time.perf_counter()
+        with pytest.raises((RedisError, OSError)):
+            await client.ping()
+        assert time.perf_counter() - started < 2.5
     await client.aclose()

@@ -13,7 +13,7 @@ from project.core.asgi import create_app
 from project.core.errors import ConfigurationError, Invalid, Unavailable
 from project.core.mail import Mailer, Message
 from project.core.runtime import Runtime
-from project.core.testing.mailbox import Mail, Mailbox
+from project.core.testing.mailbox import Mailbox
 from project.core.testing.plugin import MakeSettings
 
 KEY = UUID(int=7)
@@ -99,23 +99,33 @@ async def test_a_mail_sent_again_is_the_same_mail(mailer: Mailer) -> None:
     assert await mailer.send(message(key=uuid4())) not in ids
 
 
-async def test_both_bodies_arrive_as_they_were_written(mailer: Mailer) -> None:
+@pytest.mark.parametrize("line", ["", "x" * 2000])
+async def test_both_bodies_arrive_as_they_were_written(mailer: Mailer, line: str) -> None:
     assert isinstance(mailer.sender, Mailbox)
-    await mailer.send(message(subject="Grüße " * 30, text="ß\n.\n" + "x" * 2000 + "\n", html="<p>ß</p>\n"))
-    (mime,) = mailer.sender
-    wire = mime.as_bytes()
+    await mailer.send(message(subject="Grüße " * 30, text=f"ß\n.\n{line}\n", html=f"<p>ß{line}</p>\n"))
+    wire = mailer.sender[0].as_bytes()
     assert wire.isascii()
     assert max(map(len, wire.splitlines())) < 998
-    mail = Mail(mime)
-    assert (mail.text, mail.html) == ("ß\n.\n" + "x" * 2000 + "\n", "<p>ß</p>\n")
-    assert [part.get_content_type() for part in mime.iter_parts()] == ["text/plain", "text/html"]
+    assert (mailer.sender.only().text, mailer.sender.only().html) == (f"ß\n.\n{line}\n", f"<p>ß{line}</p>\n")
+    assert [part.get_content_type() for part in mailer.sender[0].iter_parts()] == ["text/plain", "text/html"]
 
 
-@pytest.mark.parametrize("bad", ["\r\nBcc: eve@example.com", "\nX: y", "\r", "\0", "\x1b[2J", "\x85", "\u2028", "\x7f"])
+@pytest.mark.parametrize(
+    "bad", ["\r\nBcc: eve@example.com", "\nX: y", "\0", "\x1b[2J", "\x85", "\u2028", "\x7f", "\ud800"]
+)
 def test_nothing_is_smuggled_into_a_header(bad: str) -> None:
     for where in ({"subject": f"Hi{bad}there"}, {"to": f"ann@example.com{bad}"}, {"to": f"a{bad}nn@example.com"}):
         with pytest.raises(Invalid):
             message(**where)
+
+
+@pytest.mark.parametrize(
+    "word", ["=?utf-8?q?a=0D=0ABcc:_eve@example.com?=", "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5jb20=?="]
+)
+async def test_nor_by_encoded_words_which_the_standard_library_decodes(mailer: Mailer, word: str) -> None:
+    with pytest.raises(Invalid, match="encoded words"):
+        await mailer.send(message(subject=f"Welcome, {word}"))
+    await mailer.send(message(subject="What =? does ?= mean?  (Two blanks)"))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +138,7 @@ def test_nothing_is_smuggled_into_a_header(bad: str) -> None:
         "Ann <ann@example.com>",
         '"ann,eve"@example.com',
         "ann@example.com;eve@example.com",
+        "=?utf-8?q?a=0D=0AX-Y=3A_z?=@example.com",
     ],
 )
 def test_a_mail_goes_to_one_address(to: str) -> None:

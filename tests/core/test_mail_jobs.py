@@ -1,18 +1,19 @@
 """Mail as jobs: sent when committed, never when rolled back, tried again where that helps, logged without links."""
 
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
 import sqlalchemy as sa
-from sqlmodel import select
+from sqlmodel import col, select
 
 from apps.accounts.testing import SignIn
 from project.core.db.models import now
 from project.core.errors import Invalid
-from project.core.jobs import Running, State, enqueue
+from project.core.jobs import Job, Running, State, enqueue
 from project.core.jobs.mailing import deliver, mail_job, send_mail
 from project.core.mail.senders import Smtp
 from project.core.mail.sent import SentMail, forget_sent_mail
@@ -130,6 +131,20 @@ async def test_a_mail_whose_log_was_not_written_is_sent_again_as_the_same_mail(
     assert await jobs.run() == [State.DONE]
     assert len(mailbox) == 2
     assert len({mail["Message-ID"] for mail in mailbox}) == len(await sent(runtime)) == 1
+
+
+async def test_a_worker_that_has_lost_the_job_writes_nothing(
+    runtime: Runtime, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Mailbox):
+        async def send(self, mail: EmailMessage) -> None:
+            async with runtime.unit_of_work() as db:  # meanwhile another worker claims it
+                await db.execute(sa.update(Job).values(attempt=col(Job.attempt) + 1))
+
+    monkeypatch.setattr(runtime.mail, "sender", Slow())
+    await send(runtime)
+    assert await jobs.run() == [None]
+    assert await sent(runtime) == []
 
 
 async def test_a_link_made_in_the_job_is_kept_nowhere(

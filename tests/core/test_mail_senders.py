@@ -106,6 +106,7 @@ async def test_a_server_that_cannot_prove_its_name_gets_nothing(
     ("answers", "refusal", "words"),
     [
         ({"RCPT": "550 5.1.1 no such\tuser"}, Invalid, "refuses this mail: 550 5.1.1 no such user"),
+        ({"RCPT": "550 Empf\xe4nger\x1b[2J"}, Invalid, "550 Empf nger [2J"),
         ({"RCPT": "451 4.7.1 come back later"}, Unavailable, "451 4.7.1 come back later"),
         ({"DATA": "554 spam"}, Invalid, "554 spam"),
         ({"BODY": "552 too big"}, Invalid, "552 too big"),

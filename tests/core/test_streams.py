@@ -8,6 +8,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.types import Message
 
 from apps.accounts import sessions
 from apps.accounts.models import User
@@ -118,7 +120,7 @@ async def test_after_a_gap_the_state_comes_again(site: FastAPI, runtime: Runtime
         assert await reader.frame() == ["event: state", 'data: {"kept": 0}']
         live.KEPT.append(Event("made", id="1"))
         for events in runtime.bus.all_subscriptions():
-            events.put(GAP)
+            events.put(Event("gap"))
         assert await reader.frame() == ["event: state", 'data: {"kept": 1}']
 
 
@@ -156,10 +158,9 @@ async def test_the_stream_of_a_session_that_was_revoked_ends(
         assert await reader.frames(2) == [["event: state", 'data: {"kept": 0}'], [": ping"]]
         async with runtime.unit_of_work() as db:
             await sessions.end_others(db, ann.id, keep=uuid4())
-        frame = await reader.frame()
-        while frame == [": ping"]:
-            frame = await reader.frame()
-        assert frame == []
+        async with asyncio.timeout(SECONDS):
+            while await reader.frame():
+                pass
     await until_nobody_listens(runtime)
 
 
@@ -178,5 +179,29 @@ async def test_silence_is_broken_by_a_comment(site: FastAPI, monkeypatch: pytest
 
 
 async def test_a_head_request_ends(site: FastAPI) -> None:
-    async with httpx2.AsyncClient(base_url=site.state.address) as client:
-        assert (await client.head("/probe/happening")).headers["content-type"].startswith("text/event-stream")
+    limits = httpx2.Limits(max_connections=1)  # it is free again only when the first answer has ended
+    async with httpx2.AsyncClient(base_url=site.state.address, limits=limits, timeout=SECONDS) as client:
+        for _ in range(2):
+            answer = await client.head("/probe/happening")
+            assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_who_leaves_in_the_middle_of_a_frame_frees_their_subscription(runtime: Runtime) -> None:
+    left = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if b"state" in message.get("body", b""):
+            assert runtime.bus.listeners("leaving") == 1
+            left.set()
+            await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def snapshot() -> list[Event]:
+        return [Event("state")]
+
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": b"", "state": {"principal": None}}
+    await streams.stream(Request(scope), runtime, "leaving", snapshot=snapshot)(scope, receive, send)
+    assert runtime.bus.listeners("leaving") == 0

@@ -7,6 +7,7 @@ claiming    the statements by which workers share the rows
 running     one claimed row: its transactions, its progress
 executor    a process's part of the work: claim, run, renew leases, sweep, tick
 embedded    the loop inside a web process without Redis
+mailing     mail that is sent once its unit of work has committed
 worker      arq's Worker with the table as its store
 """
 

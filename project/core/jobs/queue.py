@@ -138,15 +138,14 @@ async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -
     Raises:
         NotFound: there is none, or it is not this owner's.
     """
-    waits = WAITING & (col(Job.id) == job_id)
-    if owner is not None:
-        waits &= col(Job.owner) == owner
+    await find(db, job_id, owner=owner)
+    mine = col(Job.id) == job_id
     ended = {"state": State.CANCELLED, "finished_at": db_now()}
-    if not (await db.exec(sa.update(Job).where(waits).values(ended))).rowcount:
-        running = sa.and_(col(Job.id) == job_id, col(Job.state) == State.RUNNING)
-        await db.exec(sa.update(Job).where(running, owned_by(owner)).values(cancel_asked=True))
+    if not (await db.exec(sa.update(Job).where(mine, WAITING).values(ended))).rowcount:
+        running = col(Job.state) == State.RUNNING
+        await db.exec(sa.update(Job).where(mine, running).values(cancel_asked=True))
     await publish(db, topic(job_id), CHANGED)
-    return await find(db, job_id, owner=owner)
+    return await find(db, job_id)
 
 
 async def retry(db: AsyncSession, job_id: UUID) -> Job:
@@ -176,13 +175,8 @@ async def retry(db: AsyncSession, job_id: UUID) -> Job:
 
 async def find(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -> Job:
     """The row as it stands now; raises NotFound, also when it is another owner's."""
-    statement = select(Job).where(col(Job.id) == job_id, owned_by(owner)).execution_options(populate_existing=True)
-    row = (await db.exec(statement)).first()
-    if row is None:
+    wanted = select(Job).where(col(Job.id) == job_id).execution_options(populate_existing=True)
+    row = (await db.exec(wanted)).first()
+    if row is None or owner not in (None, row.owner):
         raise NotFound
     return row
-
-
-def owned_by(owner: UUID | None) -> sa.ColumnElement[bool]:
-    """The condition that a job is this owner's; None stands for staff, who see all."""
-    return sa.true() if owner is None else col(Job.owner) == owner

@@ -17,7 +17,7 @@ class Event:
 
     Args:
         type: a word of lower-case letters, such as `progress`; `gap` and `end` mean something to listeners already.
-        data: what JSON can carry.
+        data: what JSON can carry; all who listen in a process are given the same, so nobody changes it.
         id: names the event where events are kept and can be replayed; printable ASCII.
 
     Raises ValueError for a type or an id of another form.

@@ -69,6 +69,7 @@ class RedisBus(Bus):
             topic, encoded = await self._outgoing.get()
             await self._tell_gaps()  # before anything newer
             if not await self._sent(topic, encoded):
+                log.warning("events are dropped: Redis is away")
                 self._lose(topic)
                 await self._tell_gaps()
             self._outgoing.task_done()
@@ -86,7 +87,7 @@ class RedisBus(Bus):
         try:
             await self._redis.publish(self._prefix + topic, encoded)
         except Exception as error:  # also what a strange option in the URL raises: the task has to live
-            log.debug("event not sent", error=type(error).__name__)
+            log.info("an event was not sent", error=type(error).__name__)
             return False
         return True
 

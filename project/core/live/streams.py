@@ -99,6 +99,9 @@ class _Stream:
             async with self.runtime.bus.subscribe(self.topic) as events:
                 events.put(GAP)
                 while event := await self._next(events):
+                    if event is BEAT:
+                        yield KEEPALIVE_COMMENT
+                        continue
                     for each in await self._due(event):
                         yield await self._frame(each)
                         if each.id:
@@ -134,8 +137,6 @@ class _Stream:
         return [each for each in missed if each.id not in self.sent]
 
     async def _frame(self, event: Event) -> bytes:
-        if event is BEAT:
-            return KEEPALIVE_COMMENT
         if self.render:
             return format_sse_event(data_str=await self.render(event), id=event.id or None)
         return format_sse_event(event=event.type, data_str=json.dumps(event.data), id=event.id or None)

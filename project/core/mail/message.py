@@ -32,13 +32,15 @@ class Message:
 
     def __post_init__(self) -> None:
         address(self.to)
-        if not self.subject or any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in self.subject):
+        if not self.subject or any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in self.subject):
             raise Invalid("The subject of a mail must be one line of text.", field="subject")
 
     def as_mime(self, sender: str | Address, host: str) -> EmailMessage:
-        """The mail from this sender, its Message-ID at this host; all of it is ASCII, whatever its language."""
+        """The mail from this sender, its Message-ID at this host; raises Invalid for a header that hides another."""
         mime = EmailMessage()
         mime["From"], mime["To"], mime["Subject"] = sender, address(self.to), self.subject
+        if str(mime["Subject"]) != self.subject:  # it decodes "=?utf-8?q?=0D=0ABcc:_…?=", and writes that line
+            raise Invalid("The subject of a mail must not hold encoded words.", field="subject")
         mime["Date"], mime["Message-ID"] = now(), f"<{self.key}@{host}>"
         mime["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence notes, please
         mime.set_content(self.text, cte="quoted-printable")
@@ -51,5 +53,7 @@ def address(text: str) -> str:
     try:
         found = validate_email(text, check_deliverability=False)
     except EmailNotValidError:
-        raise Invalid("That is not one e-mail address.", field="to") from None
+        found = None
+    if found is None or "=?" in text:  # an encoded word hides other characters, line breaks too
+        raise Invalid("That is not one e-mail address.", field="to")
     return found.ascii_email or found.normalized

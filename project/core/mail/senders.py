@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import ssl
 import sys
@@ -111,19 +112,19 @@ class Smtp:
         except SMTPAuthenticationError as refused:  # without its words, which may repeat what it was sent
             raise Unavailable(f"{self} refuses the user or password of MAIL_URL ({refused.code}).") from None
         except SMTPResponseException as refused:
-            raise Unavailable(f"{self} answers {_words(refused)}") from None
+            raise Unavailable(f"{self} answers {refused.code} {_words(refused.message)}") from None
         except TimeoutError:
             raise Unavailable(f"{self} does not answer in time.") from None
         except (SMTPException, ssl.SSLError, OSError) as error:
-            raise Unavailable(f"{self} cannot be used: {error}") from None
+            raise Unavailable(f"{self} cannot be used: {_words(str(error))}") from None
 
     def _refusal(self, refused: SMTPResponseException) -> Invalid | Unavailable:
         kind = Invalid if refused.code >= 500 else Unavailable
-        return kind(f"{self} refuses this mail: {_words(refused)}")
+        return kind(f"{self} refuses this mail: {refused.code} {_words(refused.message)}")
 
 
-def _words(refused: SMTPResponseException) -> str:
-    return f"{refused.code} {' '.join(refused.message.split())[:300]}"
+def _words(text: str) -> str:
+    return re.sub(r"[^ -~]+", " ", text)[:300]  # it goes to terminals and into rows, whatever its bytes were
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Request, Response, WebSocket
 from pydantic import BaseModel, Field
@@ -20,6 +21,7 @@ from project.core import (
     ModelAdmin,
     Submitted,
     TooMany,
+    enqueue,
     on_commit,
     on_invalid,
     redirect,
@@ -62,6 +64,12 @@ async def increment(db: DB) -> dict[str, int]:
     counter = (await db.execute(select(Counter).with_for_update())).scalar_one()
     counter.count += 1
     return {"count": counter.count}
+
+
+@api.post("/jobs", status_code=202)
+async def accept(key: str, db: DB, seconds: float = 0) -> dict[str, UUID]:
+    """Accept a job that marks its key."""
+    return {"id": await enqueue(db, "probe.mark", key=key, seconds=seconds)}
 
 
 @api.get("/write")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlmodel import col, select
@@ -24,6 +25,13 @@ async def write(running: Running, key: str, seconds: float = 0) -> None:
     """Write a row that nobody may write twice."""
     await asyncio.sleep(seconds)
     await _enter(running, key)
+
+
+@job()
+async def mark(running: Running, key: str, seconds: float = 0) -> None:
+    """Write a row at each time it takes effect, so that a second effect would be seen."""
+    await asyncio.sleep(seconds)
+    await _enter(running, f"{key} {uuid4().hex}")
 
 
 @job(max_tries=3, backoff=2)
@@ -62,6 +70,12 @@ async def die(running: Running) -> None:
 @job()
 async def nothing(running: Running, number: int = 0) -> None:
     """Cost nothing."""
+
+
+@job()
+async def clock(running: Running) -> float:
+    """Say when it began."""
+    return time.time()
 
 
 @job(unique=True)
@@ -109,4 +123,4 @@ async def often(running: Running) -> None:
         db.add(Ledger(key=f"{TICKS} {number}"))
 
 
-ALL = [write, boom, hopeless, hang, block, die, nothing, once, slowly, count, sleeps, squares, spins]
+ALL = [write, mark, boom, hopeless, hang, block, die, nothing, clock, once, slowly, count, sleeps, squares, spins]

@@ -8,6 +8,7 @@ from project.core.live import Event, publish, stream
 from tests.core.probe.models import Child
 
 TOPIC = "probe/events"
+LAST = {"state": False, "made": False, "done": True}
 KEPT: list[Event] = []  # what a table would hold
 api = APIRouter()
 pages = APIRouter()
@@ -40,7 +41,7 @@ async def events(request: Request, runtime: CurrentRuntime) -> Response:
         ids = [event.id for event in KEPT]
         return KEPT[ids.index(last) + 1 :] if last in ids else None
 
-    return stream(request, runtime, TOPIC, snapshot=snapshot, replay=replay, until=lambda event: event.type == "done")
+    return stream(request, runtime, TOPIC, snapshot=snapshot, replay=replay, until=lambda event: LAST[event.type])
 
 
 @pages.get("/happening")

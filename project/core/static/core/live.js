@@ -50,8 +50,6 @@
   }
 
   document.addEventListener("visibilitychange", follow);
-  addEventListener("pagehide", () => streams.forEach(stop));
-  addEventListener("pageshow", follow);
   new MutationObserver(follow).observe(document.documentElement, { childList: true, subtree: true });
   follow();
 })();
