@@ -17,6 +17,7 @@ from project.core.db.models import now, uuid7
 from project.core.db.session import AsyncSession
 from project.core.jobs import Job, State, enqueue, figures
 from project.core.jobs.figures import Figures, duration, job_figures
+from project.core.jobs.table import CHANGED, topic
 from project.core.management.browsing import serving
 from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
@@ -153,7 +154,16 @@ async def test_the_page_follows_a_job_until_it_ends(site: FastAPI) -> None:
         await Jobs(runtime).run()
         seen = [drawn(frame) async for frame in frames(reader)]
     assert seen[-1] == ("Done", "2 / 2")
-    assert ("Running", "1 / 2") in seen or ("Done", "2 / 2") in seen[:-1]
+
+
+async def test_a_job_tells_that_it_begins_how_far_it_is_and_that_it_ends(probe_app: FastAPI) -> None:
+    runtime = probe_app.state.runtime
+    async with runtime.unit_of_work() as db:
+        job_id = await enqueue(db, "probe.count", total=2, owner=uuid4())
+    async with runtime.bus.subscribe(topic(job_id)) as told:
+        await Jobs(runtime).run()
+        told.close()
+        assert [event async for event in told] == [CHANGED] * 3
 
 
 async def test_cancelling_is_seen_at_once(site: FastAPI) -> None:
