@@ -144,10 +144,8 @@ class JobAdmin(ModelAdmin, model=Job):
     def _visible_custom_actions(self, request: Request, in_detail: bool = False) -> dict[str, str]:
         actions: dict[str, str] = super()._visible_custom_actions(request, in_detail)
         if in_detail:
-            wanted = {State.DEAD: "retry", State.CANCELLED: "retry", State.DONE: ""}.get(
-                request.state.job.state, "cancel"
-            )
-            actions = {slug: label for slug, label in actions.items() if slug == wanted}
+            state = request.state.job.state
+            actions = {slug: label for slug, label in actions.items() if state in MAY[slug]}
         return actions
 
     async def check_can_delete(self, request: Request, model: Any) -> bool:

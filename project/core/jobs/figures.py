@@ -14,6 +14,7 @@ from project.core.db.models import now
 from project.core.db.session import AsyncSession
 from project.core.errors import Conflict, NotFound
 from project.core.jobs import queue
+from project.core.jobs.claiming import RUNNING
 from project.core.jobs.table import WAITING, Job, State, db_now
 from project.core.log import masked
 
@@ -44,15 +45,14 @@ class Figures:
 async def job_figures(db: AsyncSession) -> Figures:
     """The numbers of this moment, by the database's clock."""
     at: datetime = await db.scalar(select(db_now()))  # type: ignore[assignment]
-    worked_on = (col(Job.lease_until) > at) | (
+    worked_on = (RUNNING & (col(Job.lease_until) > at)) | (
         (col(Job.finished_at) > at - PATIENCE) & col(Job.state).in_([State.DONE, State.DEAD])
     )
     due = select(Job.id).where(WAITING, col(Job.due_at) < at - PATIENCE)
     left = due.where(col(Job.queue).not_in(select(Job.queue).where(worked_on)))
     dead = (col(Job.state) == State.DEAD) & (col(Job.finished_at) > at - DAY)
     oldest = select(sa.func.min(Job.due_at)).where(WAITING).scalar_subquery()
-    running = col(Job.state) == State.RUNNING
-    asked = sa.select(_count(WAITING), _count(running), _count(dead), oldest, left.exists())
+    asked = sa.select(_count(WAITING), _count(RUNNING), _count(dead), oldest, left.exists())
     queued, busy, dying, first, away = (await db.execute(asked)).one()
     return Figures(queued, busy, max(0.0, (at - first).total_seconds()) if first else 0.0, dying, away)
 
