@@ -61,14 +61,16 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server(tls: ssl.SSLContext | None = None, **answers: str | None) -> AsyncIterator[MailServer]:
-    """Run one on a free port."""
+async def mail_server(
+    tls: ssl.SSLContext | None = None, port: int = 0, /, **answers: str | None
+) -> AsyncIterator[MailServer]:
+    """Run one on that port, or a free one."""
     server, visits = MailServer(answers, tls), set[asyncio.Task[None]]()
 
     def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         visits.add(asyncio.create_task(server.serve(reader, writer)))
 
-    listening = await asyncio.start_server(visit, "127.0.0.1", 0)
+    listening = await asyncio.start_server(visit, "127.0.0.1", port)
     server.port = listening.sockets[0].getsockname()[1]
     yield server
     listening.close()

@@ -26,9 +26,15 @@ class Claimed:
     arguments: dict[str, Any]
     attempt: int
     failures: int
+    deaths: int
     queue: str
     owner: UUID | None
     request_id: str
+
+    @property
+    def suspect(self) -> bool:
+        """Whether two workers have died with it: it is the one that kills them, or was beside that one."""
+        return self.deaths >= DEATHS - 1
 
 
 COLUMNS = [getattr(Job, name) for name in Claimed.__slots__]

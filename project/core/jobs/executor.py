@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 BEAT_SECONDS = 5.0
+SUSPECT_SECONDS = 1.0
 AWAY = (DBAPIError, PoolTimeout, OSError, TimeoutError)
 
 
@@ -54,9 +55,14 @@ class Executor:
         self._flushing: asyncio.Task[None] | None = None
 
     async def claim(self, room: int) -> list[Claimed]:
-        """Take up to `room` due rows."""
+        """Take up to `room` due rows; suspects run one at a time, so that the innocent do not die a third time."""
+        held = any(running.row.suspect for running, _ in self.running.values())
         async with self.runtime.unit_of_work() as db:
-            return await claiming.claim(db, self.queues, self.name, room)
+            rows = await claiming.claim(db, self.queues, self.name, room)
+            later = [row for row in rows if row.suspect][0 if held else 1 :]
+            if later:
+                await claiming.give_back(db, later, wait=SUSPECT_SECONDS)
+        return [row for row in rows if row not in later]
 
     async def idle_seconds(self) -> float:
         """How long nothing of these queues becomes due, as far as the table knows; a minute at most."""
