@@ -82,6 +82,7 @@ def test_show_tells_all_but_secrets(manage: Manage, add: Add) -> None:
     add(
         FIRST,
         State.DONE,
+        note="password=hush-three",
         arguments={"post": 7, "api_token": "hush-one"},
         result={"url": "https://x.example/?token=hush-two"},
     )

@@ -22,10 +22,11 @@ from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest, Conflict, DomainError, NotFound
 from project.core.jobs import Job, State, figures, retry
 from project.core.jobs.declaring import JobType
-from project.core.log import redact
+from project.core.log import get_logger, redact
 from project.core.mail.sent import SentMail
 from project.core.web.redirects import page_before, redirect
 
+log = get_logger(__name__)
 CATEGORY = "System"
 MAY = {"retry": (State.DEAD, State.CANCELLED), "cancel": (State.QUEUED, State.RUNNING)}
 
@@ -187,6 +188,7 @@ class JobAdmin(ModelAdmin, model=Job):
                 await db.commit()
         except DomainError as refusal:
             return redirect(back, flash=refusal.message, kind="error")
+        log.info("jobs changed by staff", how=words, jobs=pks, by=str(request.state.principal.id))
         return redirect(back, flash=f"{len(ids)} {'job' if len(ids) == 1 else 'jobs'} {words}.")
 
 

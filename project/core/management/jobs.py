@@ -55,6 +55,7 @@ async def show(runtime: Runtime, job_id: str) -> None:
     """Show all of one job, secrets masked. ID may be the beginning of one."""
     from project.core.jobs import figures
     from project.core.jobs.queue import find
+    from project.core.log import masked
 
     async with runtime.unit_of_work(write=False) as db:
         job = await find(db, await _id(db, job_id))
@@ -64,7 +65,7 @@ async def show(runtime: Runtime, job_id: str) -> None:
         "arguments": figures.readable(job.arguments),
         "result": figures.readable(job.result),
     }
-    for name, value in told.items():
+    for name, value in masked("", told).items():
         text = "" if value is None else str(value)
         click.echo(f"{name:<14}" + text.replace("\n", f"\n{'':<14}") if text else name)
 

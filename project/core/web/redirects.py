@@ -62,4 +62,5 @@ def safe_next(url: str | None, default: str = "/") -> str:
 def page_before(request: Request, default: str = "/") -> str:
     """The page of this site that the form stood on, else `default`: a form's own address may answer only a POST."""
     parts = urlsplit(request.headers.get("referer", ""))
-    return safe_next(parts.path, default) if parts.netloc == request.url.netloc else default
+    here = parts._replace(scheme="", netloc="", fragment="").geturl()
+    return safe_next(here, default) if parts.netloc == request.url.netloc else default
