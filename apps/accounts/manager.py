@@ -113,8 +113,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         """Give the hook `on_after_forgot_password` a token that counts once; raises UserInactive."""
         if not user.is_active:
             raise exceptions.UserInactive
-        lifetime = self.reset_password_token_lifetime_seconds
-        token = self.signer.sign(self.reset_password_token_audience, str(user.id), lifetime, state=state_of(user))
+        token = self.token(user, self.reset_password_token_audience, self.reset_password_token_lifetime_seconds)
         await self.on_after_forgot_password(user, token, request)
 
     async def reset_password(self, token: str, password: str, request: Request | None = None) -> User:
@@ -135,8 +134,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
             raise exceptions.UserInactive
         if user.is_verified:
             raise exceptions.UserAlreadyVerified
-        lifetime = self.verification_token_lifetime_seconds
-        token = self.signer.sign(self.verification_token_audience, str(user.id), lifetime, state=state_of(user))
+        token = self.token(user, self.verification_token_audience, self.verification_token_lifetime_seconds)
         await self.on_after_request_verify(user, token, request)
 
     async def verify(self, token: str, request: Request | None = None) -> User:
@@ -149,8 +147,12 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
     def email_token(self, user: User, new_email: str) -> str:
         """A token that makes `new_email` the person's own, once."""
-        lifetime, state = self.verification_token_lifetime_seconds, state_of(user)
-        return self.signer.sign(self.email_token_audience, str(user.id), lifetime, state=state, email=new_email)
+        seconds = self.verification_token_lifetime_seconds
+        return self.token(user, self.email_token_audience, seconds, email=new_email)
+
+    def token(self, user: User, audience: str, seconds: int, **claims: Any) -> str:
+        """A token about the person for one purpose; it dies with their e-mail and with their password."""
+        return self.signer.sign(audience, str(user.id), seconds, state=state_of(user), **claims)
 
     async def holder(self, audience: str, token: str) -> tuple[User, dict[str, Any]] | None:
         """The active person a token is about, and its claims; None for one that no longer counts."""
