@@ -16,7 +16,7 @@ from project.core import AsyncSession, Invalid, now
 from project.core.web.limits import peer
 
 WRONG = "E-mail or password is not right."
-WAITING = "Or the e-mail is not confirmed yet: then use the link in your mailbox."
+WRONG_OR_WAITING = "E-mail or password is not right, or the e-mail is not confirmed yet: the link is in your mailbox."
 TOUCH_EVERY = timedelta(minutes=1)
 
 
@@ -27,7 +27,7 @@ def new_token() -> str:
 
 def wrong(confirms: bool) -> str:
     """What everybody reads who may not log in, whatever the reason; `confirms`: where a link opens the account."""
-    return f"{WRONG} {WAITING}" if confirms else WRONG
+    return WRONG_OR_WAITING if confirms else WRONG
 
 
 def hash_token(token: str) -> str:
