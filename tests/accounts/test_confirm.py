@@ -12,6 +12,7 @@ from apps.accounts.manager import HASHER
 from apps.accounts.models import User
 from apps.accounts.testing import PASSWORD, MakeUser
 from project.core import AsyncSession
+from project.core.mail import Mailer, Message
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
@@ -120,7 +121,7 @@ async def test_every_class_of_account_is_limited_alike(app: FastAPI, client: htt
         data = {"email": f"{name}@example.com", "password": PASSWORD}
         sent = [await (client.post(path, json=data) if is_json else client.post(path, data=data)) for _ in range(6)]
         assert [answer.status_code for answer in sent] == [202 if is_json else 303] * 5 + [429]
-        assert sent[-1].headers["retry-after"] == "300"
+        assert 200 < int(sent[-1].headers["retry-after"]) <= 300
 
 
 @pytest.mark.usefixtures("people")
@@ -189,3 +190,25 @@ async def test_the_home_page_does_not_count_a_sign_up_that_waits(client: httpx2.
     before = (await client.get("/")).text
     await client.post(f"{API}/users", json=ANN)
     assert (await client.get("/")).text == before
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("path", [f"{API}/password/forgot", f"{API}/verify/request", f"{API}/users"])
+async def test_the_job_is_as_busy_for_nobody_as_for_somebody(
+    app: FastAPI, client: httpx2.AsyncClient, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """In one process with the web, a mail that is written only for some would show in the next answer's time."""
+    mail: Mailer = app.state.runtime.mail
+    real, written = mail.render, []
+
+    def watched(template: str, to: str, *words: Any) -> Message:
+        written.append(to)
+        return real(template, to, *words)
+
+    monkeypatch.setattr(mail, "render", watched)
+    monkeypatch.setattr(mail, "sender", Mailbox())
+    for name in CLASSES:
+        app.state.limiter = Limiter()
+        await client.post(path, json={"email": f"{name}@example.com", "password": PASSWORD})
+    await jobs.run()
+    assert written == [f"{name}@example.com" for name in CLASSES]
