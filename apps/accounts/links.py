@@ -92,12 +92,6 @@ async def change_email(manager: UserManager, limiter: Limiter, conn: HTTPConnect
     return user
 
 
-async def owner(manager: UserManager, audience: str, token: str) -> User | None:
-    """The person that a link was made for, or None when it no longer counts; nothing changes by asking."""
-    found = await manager.holder(audience, token)
-    return found[0] if found else None
-
-
 async def _count(manager: UserManager, limiter: Limiter, conn: HTTPConnection, kind: str, account: str) -> None:
     await limiter.hit("accounts.mail.address", client_address(conn), manager.conf.MAIL_RATE_ADDRESS)
     await limiter.hit(f"accounts.mail.{kind}", account, manager.conf.MAIL_RATE_ACCOUNT)

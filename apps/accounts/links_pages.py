@@ -36,10 +36,11 @@ async def _arrive(
     kept = request.cookies.get(COOKIE, "")
     if not kept and not token:
         return redirect(otherwise)
-    owner = await links.owner(manager, audience, kept)
-    if owner is None:
+    found = await manager.holder(audience, kept)
+    if found is None:
         return render(request, "accounts/dead_link.html", {"otherwise": otherwise}, status=400, headers=PRIVATE)
-    return render(request, page, {"form": Form(form), "email": owner.email}, headers=PRIVATE)
+    shown = {"form": Form(form), "email": found[0].email, "new_email": found[1].get("email")}
+    return render(request, page, shown, headers=PRIVATE)
 
 
 @router.get("/mailbox", name="accounts:mailbox")

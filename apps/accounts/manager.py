@@ -202,7 +202,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
 def state_of(user: User) -> str:
     """What a token remembers of its person: another e-mail or password gives another value."""
-    return sha256(f"{user.email}\n{user.hashed_password}".encode()).hexdigest()
+    return sha256(f"{user.email}\n{user.hashed_password}".encode()).hexdigest()[:32]
 
 
 def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:

@@ -49,7 +49,7 @@ async def ask(client: httpx2.AsyncClient, door: str, email: str) -> float:
 
 def interval(differences: list[float]) -> tuple[float, float]:
     """The 95 % interval of the median difference, by bootstrap."""
-    draws = sorted(statistics.median(random.choices(differences, k=len(differences))) for _ in range(2000))  # noqa: S311
+    draws = sorted(statistics.median(random.choices(differences, k=len(differences))) for _ in range(2000))
     return draws[50], draws[1949]
 
 
