@@ -3,8 +3,7 @@
 import httpx2
 from fastapi import FastAPI
 
-from apps.accounts.manager import UserManager
-from apps.accounts.testing import PASSWORD, add_user, sign_in_as
+from apps.accounts.testing import PASSWORD, add_user, links_for, sign_in_as
 from project.core.testing.crawler import Crawler
 from project.core.testing.plugin import NewClient
 
@@ -29,16 +28,8 @@ async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAP
 
     async def reader(client: httpx2.AsyncClient) -> None:
         """Whoever has opened the links in their mails."""
-        user = await add_user(shared_app)
-        async with shared_app.state.runtime.unit_of_work(write=False) as db:
-            manager = UserManager(db, shared_app.state.runtime)
-        tokens = {
-            "reset": manager.token(user, manager.reset_password_token_audience, 60),
-            "verify": manager.token(user, manager.verification_token_audience, 60),
-            "email/confirm": manager.email_token(user, "crawler@example.com"),
-        }
-        for page, token in tokens.items():
-            await client.get(f"/accounts/{page}", params={"token": token})
+        for link in (await links_for(shared_app, await add_user(shared_app))).values():
+            await client.get(link)
 
     people = {"nobody": nobody, "member": member, "staff": staff, "reader": reader}
     report = await Crawler(shared_app, new_client, people, VALUES).run()

@@ -42,6 +42,18 @@ async def sign_in_as(client: httpx2.AsyncClient, app: FastAPI, user: User) -> No
     client.cookies.set(cookie_name(app.state.runtime), token, domain=client.base_url.host)
 
 
+async def links_for(app: FastAPI, user: User, new_email: str = "new@example.com") -> dict[str, str]:
+    """{page: link} as mails bring them to this person, without the mail."""
+    async with app.state.runtime.unit_of_work(write=False) as db:
+        manager = UserManager(db, app.state.runtime)
+    tokens = {
+        "/accounts/reset": manager.token(user, manager.reset_password_token_audience, 60),
+        "/accounts/verify": manager.token(user, manager.verification_token_audience, 60),
+        "/accounts/email/confirm": manager.email_token(user, new_email),
+    }
+    return {page: f"{page}?token={token}" for page, token in tokens.items()}
+
+
 @pytest.fixture
 def confirming(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sign up as in production: the link in a mail opens the account."""

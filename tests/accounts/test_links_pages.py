@@ -7,29 +7,22 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.manager import UserManager
 from apps.accounts.models import User
-from apps.accounts.testing import PASSWORD, MakeUser, SignIn
-from project.core import AsyncSession, Runtime
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, links_for
+from project.core import AsyncSession
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 
 NEW = "a brand new one"
-PAGES = {"reset": "/accounts/reset", "verify": "/accounts/verify", "email": "/accounts/email/confirm"}
+PAGES = ["/accounts/reset", "/accounts/verify", "/accounts/email/confirm"]
 
 
 @pytest.fixture
-async def links(make_user: MakeUser, runtime: Runtime, db: AsyncSession) -> dict[str, str]:
-    """A link of each kind, for one person."""
-    manager, user = UserManager(db, runtime), await make_user()
-    tokens = {
-        "reset": manager.token(user, manager.reset_password_token_audience, 60),
-        "verify": manager.token(user, manager.verification_token_audience, 60),
-        "email": manager.email_token(user, "new@example.com"),
-    }
-    return {kind: f"{PAGES[kind]}?token={token}" for kind, token in tokens.items()}
+async def links(app: FastAPI, make_user: MakeUser) -> dict[str, str]:
+    """A link to each page, for one person."""
+    return await links_for(app, await make_user())
 
 
 async def test_a_forgotten_password_is_replaced_by_way_of_the_mailbox(
@@ -88,13 +81,13 @@ async def test_an_e_mail_is_changed_by_way_of_the_new_mailbox(
     assert "new@example.com" in page.text
 
 
-@pytest.mark.parametrize("kind", PAGES)
-async def test_a_token_leaves_the_address_at_once(client: httpx2.AsyncClient, links: dict[str, str], kind: str) -> None:
-    arrived = await client.get(links[kind])
-    assert (arrived.status_code, arrived.headers["location"]) == (303, PAGES[kind])
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_token_leaves_the_address_at_once(client: httpx2.AsyncClient, links: dict[str, str], page: str) -> None:
+    arrived = await client.get(links[page])
+    assert (arrived.status_code, arrived.headers["location"]) == (303, page)
     cookie = arrived.headers["set-cookie"].lower()
-    assert {"httponly", f"path={PAGES[kind]}", "samesite=lax"} <= {part.strip() for part in cookie.split(";")}
-    shown = await client.get(PAGES[kind])
+    assert {"httponly", f"path={page}", "samesite=lax"} <= {part.strip() for part in cookie.split(";")}
+    shown = await client.get(page)
     assert shown.status_code == 200
     for answer in (arrived, shown):
         assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")
@@ -102,42 +95,42 @@ async def test_a_token_leaves_the_address_at_once(client: httpx2.AsyncClient, li
     assert "link" not in (await client.get("/")).request.headers.get("cookie", "")
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 async def test_looking_at_a_link_changes_nothing(
-    client: httpx2.AsyncClient, links: dict[str, str], kind: str, db: AsyncSession
+    client: httpx2.AsyncClient, links: dict[str, str], page: str, db: AsyncSession
 ) -> None:
     (before,) = [row.model_dump() for row in (await db.exec(select(User))).all()]
     db.expire_all()
     for _ in range(2):
-        await client.head(links[kind])
-        await client.get(links[kind], follow_redirects=True)
+        await client.head(links[page])
+        await client.get(links[page], follow_redirects=True)
     assert [row.model_dump() for row in (await db.exec(select(User))).all()] == [before]
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("token", ["x.y.z", "a" * 3000, "%0d%0aSet-Cookie:%20a=b", "\u00e9"])
 async def test_a_link_that_no_longer_counts_says_so_and_offers_another(
-    client: httpx2.AsyncClient, kind: str, token: str
+    client: httpx2.AsyncClient, page: str, token: str
 ) -> None:
-    page = await Page(client).open(f"{PAGES[kind]}?token={token}")
-    assert (page.status, page.heading) == (400, "This link no longer counts")
-    await page.click("Send a new link")
-    assert page.heading in {"Forgot your password?", "Confirm your e-mail", "Log in"}
+    tab = await Page(client).open(f"{page}?token={token}")
+    assert (tab.status, tab.heading) == (400, "This link no longer counts")
+    await tab.click("Send a new link")
+    assert tab.heading in {"Forgot your password?", "Confirm your e-mail", "Log in"}
 
 
-@pytest.mark.parametrize("kind", PAGES)
-async def test_without_a_link_the_page_leads_to_where_one_is_asked_for(client: httpx2.AsyncClient, kind: str) -> None:
-    assert (await client.get(PAGES[kind])).status_code == 303
-    data = {"new_password": NEW} if kind == "reset" else {}
-    assert (await client.post(PAGES[kind], data=data)).status_code == 400
+@pytest.mark.parametrize("page", PAGES)
+async def test_without_a_link_the_page_leads_to_where_one_is_asked_for(client: httpx2.AsyncClient, page: str) -> None:
+    assert (await client.get(page)).status_code == 303
+    data = {"new_password": NEW} if page == "/accounts/reset" else {}
+    assert (await client.post(page, data=data)).status_code == 400
 
 
 async def test_a_reset_sent_twice_by_a_double_click_is_answered_twice_alike(
     client: httpx2.AsyncClient, links: dict[str, str]
 ) -> None:
-    page = await Page(client).open(links["reset"])
+    page = await Page(client).open(links["/accounts/reset"])
     once = page.document.css("input[name=_once]")[0].attributes["value"]
-    sent = [await client.post(PAGES["reset"], data={"new_password": NEW, "_once": once}) for _ in range(2)]
+    sent = [await client.post("/accounts/reset", data={"new_password": NEW, "_once": once}) for _ in range(2)]
     assert [(answer.status_code, answer.headers["location"]) for answer in sent] == [(303, "/accounts/login")] * 2
 
 
@@ -160,9 +153,9 @@ async def test_no_log_line_holds_a_token_a_password_or_a_link(
     caplog.set_level(logging.DEBUG)
     await client.post("/accounts/forgot", data={"email": "ann@example.com"})
     await jobs.run()
-    await client.get(links["verify"], follow_redirects=True)
+    await client.get(links["/accounts/verify"], follow_redirects=True)
     await Page(client).open(mailbox.only().link).fill("New password", NEW).submit("Set the password")
-    await client.get(links["email"], follow_redirects=True)
+    await client.get(links["/accounts/email/confirm"], follow_redirects=True)
     said = [str(vars(record)) for record in caplog.records if record.name.startswith(("project", "apps", "uvicorn"))]
     assert any("/accounts/reset" in line for line in said)
     assert not [line for line in said if "eyJ" in line or "token=" in line or NEW in line]
