@@ -3,7 +3,7 @@
 import httpx2
 from fastapi import FastAPI
 
-from apps.accounts.testing import PASSWORD, add_user, sign_in_as
+from apps.accounts.testing import PASSWORD, add_user, links_for, sign_in_as
 from project.core.testing.crawler import Crawler
 from project.core.testing.plugin import NewClient
 
@@ -11,6 +11,7 @@ VALUES = {
     "/accounts/login E-mail": "ann@example.com",
     "/accounts/login Password": PASSWORD,
     "/accounts/delete Password": PASSWORD,
+    "/accounts/email Password": PASSWORD,
     "Current password": PASSWORD,
 }
 
@@ -25,7 +26,20 @@ async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAP
     async def staff(client: httpx2.AsyncClient) -> None:
         await sign_in_as(client, shared_app, await add_user(shared_app, is_staff=True))
 
-    people = {"nobody": nobody, "member": member, "staff": staff}
+    async def reader(client: httpx2.AsyncClient) -> None:
+        """Whoever has opened the links in their mails."""
+        for link in (await links_for(shared_app, await add_user(shared_app))).values():
+            await client.get(link)
+
+    people = {"nobody": nobody, "member": member, "staff": staff, "reader": reader}
     report = await Crawler(shared_app, new_client, people, VALUES).run()
     assert not report.problems, "\n".join(report.problems)
-    assert {"/accounts/signup Sign up", "/accounts/profile Save", "/accounts/delete Delete my account"} <= report.forms
+    assert {
+        "/accounts/signup Sign up",
+        "/accounts/profile Save",
+        "/accounts/delete Delete my account",
+        "/accounts/email Send the link",
+        "/accounts/reset Set the password",
+        "/accounts/verify Confirm",
+        "/accounts/email/confirm Use the new e-mail",
+    } <= report.forms

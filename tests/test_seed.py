@@ -24,8 +24,7 @@ import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, status
 from fastapi.testclient import TestClient
 from pydantic import EmailStr
-from sqlalchemy import event, select
-from sqlmodel import SQLModel
+from sqlalchemy import event
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.websockets import WebSocketDisconnect
 
@@ -40,6 +39,8 @@ from project.core.db.migrations import migrate_database
 from project.core.db.models import uuid7
 from project.core.signing import Signer
 from project.core.testing.jobs import Jobs
+from project.core.testing.mailbox import Mailbox
+from project.core.testing.pages import Page
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 
 SEED = "/api/v1/seed"
@@ -320,12 +321,18 @@ async def test_background_tasks(site: FastAPI, new_client: NewClient) -> None:
     assert sent == ["ann@example.com"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 4: jobs and mail")
-async def test_welcome_mail_job(client: httpx2.AsyncClient, db: AsyncSession) -> None:
-    await client.post(USERS, json=SIGN_UP)
-    assert "core_job" in SQLModel.metadata.tables
-    names = select(SQLModel.metadata.tables["core_job"].c.name)
-    assert "accounts.send_welcome" in (await (await db.connection()).execute(names)).scalars().all()
+async def test_welcome_mail_job(client: httpx2.AsyncClient, jobs: Jobs, mailbox: Mailbox) -> None:
+    user = (await client.post(USERS, json=SIGN_UP)).json()
+    await jobs.only("accounts.send_welcome", user_id=user["id"])
+    await client.post(USERS, json=SIGN_UP | {"email": "bob@example.com", "password": "short"})
+    assert len(await jobs.all("accounts.send_welcome")) == 1
+    await jobs.run()
+    assert (mailbox.only().to, mailbox.only().subject) == (SIGN_UP["email"], "Welcome to Uptempo")
+    assert "Confirm your e-mail" in mailbox.only().text
+    assert mailbox.only().link in mailbox.only().html
+    assert not (await client.get(ME)).is_success
+    page = await Page(client).open(mailbox.only().link).submit("Confirm")
+    assert page.messages == ["Your e-mail is confirmed. Log in to begin."]
 
 
 @pytest.mark.xfail(strict=True, raises=WebSocketDisconnect, reason="issue 7: realtime")

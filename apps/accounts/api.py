@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Form, Path, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
-from apps.accounts import services
+from apps.accounts import links_api, services
 from apps.accounts.identity import ACCESS, CurrentUser, StaffUser, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import (
     AccountDelete,
     Login,
+    MailSent,
     MeUpdate,
     OAuthError,
     PasswordChange,
@@ -26,19 +27,27 @@ from project.core.web.deps import CurrentLimiter
 from project.core.web.problems import Refusal, answers_with
 
 router = APIRouter()
+router.include_router(links_api.router)
 UserId = Annotated[UUID, Path(description="The person's id.")]
 
 
-@router.post("/users", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/users",
+    status_code=status.HTTP_201_CREATED,
+    response_model=UserRead,
+    responses={status.HTTP_202_ACCEPTED: {"model": MailSent, "description": "The link in a mail opens the account."}},
+)
 async def create_user(
     data: Annotated[UserCreate, Body(description="The new account.")],
     request: Request,
     response: Response,
     manager: Manager,
     limiter: CurrentLimiter,
-) -> UserRead:
-    """Sign up."""
+) -> UserRead | JSONResponse:
+    """Sign up: 201, or 202 for every e-mail where the link in a mail opens the account (ACCOUNTS_SIGNUP=confirm)."""
     user = await services.sign_up(manager, limiter, request, data)
+    if user is None:
+        return JSONResponse(MailSent().model_dump(), status.HTTP_202_ACCEPTED)
     response.headers["Location"] = str(request.app.url_path_for("get_user", user_id=user.id))
     return UserRead.model_validate(user)
 

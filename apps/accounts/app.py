@@ -1,7 +1,8 @@
 """What accounts adds to the site."""
 
-from apps.accounts import api, commands, pages
+from apps.accounts import api, commands, jobs, pages
 from apps.accounts.admin import SessionAdmin, UserAdmin
+from apps.accounts.checks import signs_up_by_mail
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.identity import authenticate
 from apps.accounts.models import Session, User
@@ -14,6 +15,8 @@ config = AppConfig(
     pages=pages.router,
     models=[User, Session],
     admin=[UserAdmin, SessionAdmin],
+    jobs=[jobs.send_welcome, jobs.send_verification, jobs.send_reset, jobs.send_email_change],
+    checks=[signs_up_by_mail],
     commands=[commands.createsuperuser, commands.changepassword],
     settings=AccountsSettings,
     authenticate=authenticate,

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from apps.accounts import services
+from apps.accounts import links_pages, services
 from apps.accounts.identity import CurrentUser, OptionalUser, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordChange, UserCreate
@@ -14,6 +14,7 @@ from project.core.web.deps import CurrentLimiter
 from project.core.web.redirects import safe_next
 
 router = APIRouter()
+router.include_router(links_pages.router)
 
 
 @router.get("/signup", name="accounts:signup")
@@ -33,8 +34,10 @@ async def signup(
     manager: Manager,
     limiter: CurrentLimiter,
 ) -> Response:
-    """Open the account and log in."""
+    """Open the account and log in; or send everybody to their mailbox, where the link there opens it."""
     user = await services.sign_up(manager, limiter, request, data)
+    if user is None:
+        return redirect("accounts:mailbox")
     former = request.cookies.get(cookie_name(runtime))
     token, seconds = await services.open_browser_session(manager, request, user, former=former)
     response = redirect("home", flash="Welcome! Your account is ready.")

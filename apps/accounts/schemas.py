@@ -45,6 +45,7 @@ Password = Annotated[
     SecretStr,
     Field(title="Password", min_length=1, max_length=256, json_schema_extra={"autocomplete": "current-password"}),
 ]
+LinkCode = Annotated[str, Field(max_length=2000, description="The token in the link of a mail.")]
 Name = Annotated[
     str,
     Field(
@@ -64,6 +65,15 @@ class UserCreate(BaseModel):
     name: Name = ""
 
 
+class MailSent(BaseModel):
+    """The same for everybody, whatever the mail says or whether there is one."""
+
+    detail: str = Field(
+        default="Look into your mailbox: if the address is right, a mail is on its way.",
+        description="What people read.",
+    )
+
+
 class UserRead(ReadSchema):
     """A person, as the API shows them."""
 
@@ -71,6 +81,7 @@ class UserRead(ReadSchema):
     email: str = Field(description="The e-mail they log in with.")
     name: str = Field(description="What others see; may be empty.")
     is_active: bool = Field(description="Whether they may log in.")
+    is_verified: bool = Field(description="Whether they have shown that the e-mail is theirs.")
     is_staff: bool = Field(description="Whether they may use the admin.")
     created_at: datetime = Field(description="When they signed up.")
 
@@ -102,6 +113,42 @@ class PasswordChange(BaseModel):
 
     current_password: Password = Field(title="Current password")
     new_password: NewPassword = Field(title="New password")
+
+
+class EmailOnly(BaseModel):
+    """Whose mailbox a link is sent to."""
+
+    email: Email
+
+
+class LinkToken(BaseModel):
+    """What a link in a mail proves itself with."""
+
+    token: LinkCode
+
+
+class PasswordReset(BaseModel):
+    """A new password, by the token of a link."""
+
+    token: LinkCode
+    new_password: NewPassword = Field(title="New password")
+
+
+class PasswordResetForm(BaseModel):
+    """The same on the page, which has the token in a cookie."""
+
+    new_password: NewPassword = Field(title="New password")
+
+
+class Confirmation(BaseModel):
+    """A button and nothing else."""
+
+
+class EmailChange(BaseModel):
+    """Another e-mail for one's account; the password proves that it is you."""
+
+    new_email: Email = Field(title="New e-mail")
+    password: Password
 
 
 class AccountDelete(BaseModel):

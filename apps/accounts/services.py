@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import UserAlreadyExists
-from sqlalchemy import func
+from sqlalchemy import func, true
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, or_, select
 from starlette.requests import HTTPConnection
 
 from apps.accounts import sessions
+from apps.accounts.conf import confirms
 from apps.accounts.manager import UserManager
 from apps.accounts.models import Session, User
 from apps.accounts.schemas import AccountDelete, MeUpdate, PasswordChange, UserCreate, normalise_email
@@ -23,12 +24,15 @@ from project.core import (
     Invalid,
     NotFound,
     Principal,
+    Runtime,
     Slice,
+    enqueue,
     get_or_404,
     now,
     paginate,
 )
 from project.core.db.queries import contains, order_by
+from project.core.jobs.mailing import send_mail
 from project.core.web.limits import Limiter, client_address
 
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
@@ -43,23 +47,39 @@ class Figures:
     sessions: int
 
 
-async def figures(db: AsyncSession) -> Figures:
-    """The figures as they are now, in one statement."""
+async def figures(db: AsyncSession, runtime: Runtime) -> Figures:
+    """The figures as they are now, in one statement; an account counts when it may log in.
+
+    A sign-up that waits for its link must not show here: the number would tell whether its e-mail was free.
+    """
     moment = now()
-    lately = func.count().filter(col(User.created_at) > moment - timedelta(days=7))
+    counted = col(User.is_verified) if confirms(runtime) else true()
+    lately = func.count().filter(counted, col(User.created_at) > moment - timedelta(days=7))
     open_sessions = select(func.count()).select_from(Session).where(Session.expires_at > moment).scalar_subquery()
-    return Figures(*(await db.exec(select(func.count(), lately, open_sessions).select_from(User))).one())
+    accounts = func.count().filter(counted)
+    return Figures(*(await db.exec(select(accounts, lately, open_sessions).select_from(User))).one())
 
 
-async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, data: UserCreate) -> User:
-    """Open an account; raises Conflict for a taken e-mail, Invalid for a bad password, TooMany."""
+async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, data: UserCreate) -> User | None:
+    """Open an account and mail a welcome; raises Conflict for a taken e-mail, Invalid for a bad password, TooMany.
+
+    Where the link in the mail opens the account, the same is done for every e-mail, and nobody is returned.
+    """
     await limiter.hit("accounts.signup", client_address(conn), manager.conf.SIGNUP_RATE_ADDRESS)
+    if manager.confirms:
+        await limiter.hit("accounts.mail.signup", data.email, manager.conf.MAIL_RATE_ACCOUNT)
+    user = None
     try:
-        return await manager.create(data)
+        user = await manager.create(data)
     except UserAlreadyExists:
-        raise Conflict("There is an account with this e-mail already. Log in instead.", field="email") from None
+        if not manager.confirms:
+            message = "There is an account with this e-mail already. Log in instead."
+            raise Conflict(message, field="email") from None
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="password") from None
+    user_id = user.id if user else None
+    await enqueue(manager.user_db.db, "accounts.send_welcome", email=data.email, user_id=user_id)
+    return None if manager.confirms else user
 
 
 async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str, password: str) -> User:
@@ -67,14 +87,15 @@ async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnect
 
     Every try counts, a good one too, for the account and for the address, whichever door it comes through.
     """
-    await _count_try(manager, limiter, conn, email)
+    await count_try(manager, limiter, conn, email)
     user = await manager.authenticate(OAuth2PasswordRequestForm(username=email, password=password))
     if user is None:
-        raise Invalid(sessions.WRONG, code="invalid_credentials")
+        raise Invalid(sessions.wrong(manager.confirms), code="invalid_credentials")
     return user
 
 
-async def _count_try(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
+async def count_try(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
+    """Count one try of a password; raises TooMany."""
     await limiter.hit("accounts.login.address", client_address(conn), manager.conf.LOGIN_RATE_ADDRESS)
     await limiter.hit("accounts.login.account", normalise_email(email), manager.conf.LOGIN_RATE_ACCOUNT)
 
@@ -159,14 +180,15 @@ async def change_password(
 
     Raises Invalid when the present password is wrong, and TooMany: this is a door to guess it, too.
     """
-    await _count_try(manager, limiter, conn, user.email)
-    row = await _proven(manager, user, data.current_password.get_secret_value(), "current_password")
+    await count_try(manager, limiter, conn, user.email)
+    row = await proven(manager, user, data.current_password.get_secret_value(), "current_password")
     try:
         await manager.set_password(row, data.new_password.get_secret_value())
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="new_password") from None
     db = manager.user_db.db
     await sessions.end_others(db, user.id, keep=user.session_id)
+    await send_mail(db, "mail/accounts/password_changed.html", row.email, {"name": row.name})
     return await sessions.rotate(db, user.session_id)
 
 
@@ -174,10 +196,18 @@ async def delete_me(
     manager: UserManager, limiter: Limiter, conn: HTTPConnection, user: Principal, data: AccountDelete
 ) -> None:
     """Delete the account with all that hangs on it; raises Invalid for a wrong password, Conflict, TooMany."""
-    await _count_try(manager, limiter, conn, user.email)
-    row = await _proven(manager, user, data.password.get_secret_value(), "password")
+    await count_try(manager, limiter, conn, user.email)
+    row = await proven(manager, user, data.password.get_secret_value(), "password")
     await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
+
+
+async def proven(manager: UserManager, user: Principal, password: str, field: str) -> User:
+    """The person's own row; raises Invalid, named after the field, when the password is not theirs."""
+    row = await get_or_404(manager.user_db.db, select(User).where(User.id == user.id))
+    if not await manager.password_matches(row, password):
+        raise Invalid("This is not your present password.", field=field, code="wrong_password")
+    return row
 
 
 async def keep_a_superuser(db: SQLAlchemySession, *, without: UUID) -> None:
@@ -185,10 +215,3 @@ async def keep_a_superuser(db: SQLAlchemySession, *, without: UUID) -> None:
     active = select(User.id).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
     if list((await db.execute(active.with_for_update())).scalars()) == [without]:
         raise Conflict("This is the last active superuser. Make somebody else a superuser first.")
-
-
-async def _proven(manager: UserManager, user: Principal, password: str, field: str) -> User:
-    row = await get_or_404(manager.user_db.db, select(User).where(User.id == user.id))
-    if not await manager.password_matches(row, password):
-        raise Invalid("This is not your present password.", field=field, code="wrong_password")
-    return row

@@ -16,12 +16,18 @@ from project.core import AsyncSession, Invalid, now
 from project.core.web.limits import peer
 
 WRONG = "E-mail or password is not right."
+WRONG_OR_WAITING = "E-mail or password is not right, or the e-mail is not confirmed yet: the link is in your mailbox."
 TOUCH_EVERY = timedelta(minutes=1)
 
 
 def new_token() -> str:
     """256 random bits."""
     return secrets.token_urlsafe(32)
+
+
+def wrong(confirms: bool) -> str:
+    """What everybody reads who may not log in, whatever the reason; `confirms`: where a link opens the account."""
+    return WRONG_OR_WAITING if confirms else WRONG
 
 
 def hash_token(token: str) -> str:

@@ -1,5 +1,6 @@
 """The accounts' part of the test kit: people, and clients that are signed in."""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
+from apps.accounts.conf import AccountsSettings
 from apps.accounts.identity import cookie_name
 from apps.accounts.manager import HASHER, UserManager
 from apps.accounts.models import User
@@ -17,6 +19,11 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of people who exist in tests 
 _HASH = HASHER.hash(PASSWORD)
 SignIn = Callable[..., Awaitable[User]]
 MakeUser = Callable[..., Awaitable[User]]
+
+
+def pytest_configure() -> None:
+    """Tests sign up as in development, and are signed in at once; the fixture `confirming` is for the others."""
+    os.environ.setdefault("ACCOUNTS_SIGNUP", "open")
 
 
 async def add_user(app: FastAPI, email: str = "ann@example.com", **values: Any) -> User:
@@ -33,6 +40,25 @@ async def sign_in_as(client: httpx2.AsyncClient, app: FastAPI, user: User) -> No
     async with app.state.runtime.unit_of_work() as db:
         token, _ = await open_browser_session(UserManager(db, app.state.runtime), conn, user)
     client.cookies.set(cookie_name(app.state.runtime), token, domain=client.base_url.host)
+
+
+async def links_for(app: FastAPI, user: User, new_email: str = "new@example.com") -> dict[str, str]:
+    """{page: link} as mails bring them to this person, without the mail."""
+    async with app.state.runtime.unit_of_work(write=False) as db:
+        manager = UserManager(db, app.state.runtime)
+    tokens = {
+        "/accounts/reset": manager.token(user, manager.reset_password_token_audience, 60),
+        "/accounts/verify": manager.token(user, manager.verification_token_audience, 60),
+        "/accounts/email/confirm": manager.email_token(user, new_email),
+    }
+    return {page: f"{page}?token={token}" for page, token in tokens.items()}
+
+
+@pytest.fixture
+def confirming(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sign up as in production: the link in a mail opens the account."""
+    conf = app.state.runtime.conf(AccountsSettings)
+    monkeypatch.setitem(app.state.runtime._conf, AccountsSettings, conf.model_copy(update={"SIGNUP": "confirm"}))
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ class Worker(arq.worker.Worker):
             for row in rows:
                 await self.sem.acquire()
                 self.job_counter += 1
-                task = self.tasks[str(row.id)] = asyncio.create_task(self._run_row(row))
+                task = self.tasks[f"{row.id} {row.attempt}"] = asyncio.create_task(self._run_row(row))
                 task.add_done_callback(partial(self._end_row, row))
             self._idle = 0 if len(rows) == room else max(SHORTEST, await self.executor.idle_seconds())
         except AWAY as error:
@@ -107,7 +107,7 @@ class Worker(arq.worker.Worker):
                     self.jobs_retried += 1
 
     def _end_row(self, row: Claimed, _: asyncio.Task[None]) -> None:
-        self.tasks.pop(str(row.id), None)
+        self.tasks.pop(f"{row.id} {row.attempt}", None)
         self.job_counter -= 1
         self.sem.release()
 

@@ -75,3 +75,25 @@ def test_changepassword_sets_it_and_ends_the_sessions(manage: Manage, tmp_path: 
     with sqlite3.connect(tmp_path / "db.sqlite3") as connection:
         assert connection.execute("SELECT hashed_password FROM accounts_user").fetchone() != before
     assert manage("changepassword", "nobody@example.com").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("debug", "chosen", "confirms"),
+    [(True, None, False), (False, None, True), (True, "confirm", True), (False, "open", False)],
+)
+def test_the_default_goes_by_debug_and_deploying_demands_it(
+    manage: Manage, monkeypatch: pytest.MonkeyPatch, debug: bool, chosen: str | None, confirms: bool
+) -> None:
+    if chosen:
+        monkeypatch.setenv("ACCOUNTS_SIGNUP", chosen)
+    else:
+        monkeypatch.delenv("ACCOUNTS_SIGNUP")
+    output = manage("check", "--deploy", SITE_URL="https://example.com", DEBUG=debug).output
+    assert ("accounts.E101" not in output) == confirms
+
+
+def test_an_unknown_way_to_sign_up_stops_the_start(manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCOUNTS_SIGNUP", "closed")
+    answer = manage("check")
+    assert answer.exit_code == 1
+    assert "ACCOUNTS_SIGNUP" in str(answer.exception or answer.output)

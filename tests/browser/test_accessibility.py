@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from playwright.async_api import Page
 
+from apps.accounts.testing import add_user, links_for
 from project.core.management import browsing
 from tests.browser.visitors import Visit
 
@@ -69,8 +70,17 @@ async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit
         for path in [*browsing.page_paths(site), *paths]:
             if path == "/" or path not in seen:  # for somebody else only the frame differs, and / shows that
                 trouble += await look_at(visitor.page, path, seen)
+    visitor = await visit()
+    visitor.provokes = {400, 422}
+    await visitor.page.add_init_script(AXE)
+    for path, link in (await links_for(site, await add_user(site, "reader@example.com"))).items():
+        await visitor.page.goto(link)
+        trouble += await look_at(visitor.page, path, seen)
+        await visitor.page.goto(f"{path}?token=used")
+        trouble += await broken(visitor.page, f"{path} by a dead link")
     assert not trouble, "\n".join(trouble)
-    refused = {f"/accounts/{name} refused" for name in ("signup", "login", "profile", "password", "delete")}
+    forms = ("signup", "login", "profile", "password", "delete", "forgot", "verify/request", "email", "reset")
+    refused = {f"/accounts/{name} refused" for name in forms}
     assert refused | {"/", "/api/docs", "/admin/", "/admin/user/list", *browsing.REFUSAL_PATHS} <= seen
 
 

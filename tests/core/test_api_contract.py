@@ -19,6 +19,11 @@ PUBLIC = {
     "POST /api/v1/accounts/users",
     "POST /api/v1/accounts/login",
     "POST /api/v1/accounts/token",
+    "POST /api/v1/accounts/verify/request",
+    "POST /api/v1/accounts/verify/confirm",
+    "POST /api/v1/accounts/password/forgot",
+    "POST /api/v1/accounts/password/reset",
+    "POST /api/v1/accounts/email/confirm",
 }
 """The operations that answer strangers. Whoever adds one here has thought about who may call it."""
 

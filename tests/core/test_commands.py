@@ -65,7 +65,10 @@ DEPLOYED = {"SITE_URL": "https://example.com", "API_DOCS": False, "MAIL_URL": "s
         ({"MAIL_URL": ""}, "core.W110"),
     ],
 )
-def test_check_deploy_finds_each_misconfiguration(manage: Manage, change: dict[str, object], id: str) -> None:
+def test_check_deploy_finds_each_misconfiguration(
+    manage: Manage, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], id: str
+) -> None:
+    monkeypatch.setenv("ACCOUNTS_SIGNUP", "confirm")
     good = manage("check", "--deploy", **DEPLOYED)
     bad = manage("check", "--deploy", **(DEPLOYED | change))
     assert (good.exit_code, id in good.output) == (0, False)

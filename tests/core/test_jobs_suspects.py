@@ -62,3 +62,18 @@ async def test_a_worker_that_runs_a_suspect_takes_no_second_one(runtime: Runtime
     await asyncio.gather(running, return_exceptions=True)
     await jobs.pass_time(1)
     assert len(await worker.claim(9)) == 1
+
+
+async def test_a_worker_that_stalled_and_claims_its_job_anew_runs_it_once_and_holds_it(
+    runtime: Runtime, jobs: Jobs, worker: Executor
+) -> None:
+    await put(runtime, "probe.write", key="a", seconds=60)
+    stalled, job_id = await start(worker)
+    await jobs.pass_time(31)
+    again, _ = await start(worker)
+    await asyncio.wait([stalled], timeout=5)
+    assert stalled.cancelled()
+    assert worker.running[job_id][1] is again
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+    assert worker.running == {}

@@ -78,7 +78,9 @@ class Executor:
         running = Running(self.runtime, row)
         task = asyncio.current_task()
         assert task is not None
-        self.running[row.id] = running, task
+        if row.id in self.running:  # this process stalled, lost the row, and has claimed it anew
+            self.running[row.id][1].cancel()
+        self.running[row.id] = mine = running, task
         try:
             await self._tell(row)
             kind = self.types.get(row.name)
@@ -99,8 +101,9 @@ class Executor:
         except Exception as error:
             return await self._failed(running, error)
         finally:
-            del self.running[row.id]
-            self._cancelling.discard(row.id)
+            if self.running.get(row.id) is mine:
+                del self.running[row.id]
+                self._cancelling.discard(row.id)
             await self._tell(row)
 
     async def _tell(self, row: Claimed) -> None:

@@ -1,0 +1,101 @@
+"""What proves a mailbox: links are asked for here, sent by jobs, and used here.
+
+Whoever asks learns nothing: the request only enqueues a job with the e-mail, which looks for the account.
+"""
+
+from fastapi_users import InvalidPasswordException
+from fastapi_users.exceptions import InvalidResetPasswordToken, InvalidVerifyToken
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, delete
+from starlette.requests import HTTPConnection
+
+from apps.accounts import services
+from apps.accounts.manager import UserManager, state_of
+from apps.accounts.models import Session, User
+from apps.accounts.schemas import EmailChange
+from project.core import BadRequest, Invalid, Principal, enqueue
+from project.core.jobs.mailing import send_mail
+from project.core.web.limits import Limiter, client_address
+
+DEAD = "This link no longer counts: it was used, is too old, or something changed since. Ask for a new one."
+
+
+async def ask_for_reset(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
+    """Mail a link for a new password, if there is such an account; raises TooMany."""
+    await _count(manager, limiter, conn, "reset", email)
+    await enqueue(manager.user_db.db, "accounts.send_reset", email=email)
+
+
+async def ask_for_verification(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
+    """Mail a link that verifies the e-mail, if there is such an account and it is not verified; raises TooMany."""
+    await _count(manager, limiter, conn, "verify", email)
+    await enqueue(manager.user_db.db, "accounts.send_verification", email=email)
+
+
+async def ask_for_email(
+    manager: UserManager, limiter: Limiter, conn: HTTPConnection, user: Principal, data: EmailChange
+) -> None:
+    """Mail a link to the new address, and word of it to the old one; nothing changes before the link is used.
+
+    Raises Invalid for a wrong password, or the address one has; TooMany.
+    """
+    await services.count_try(manager, limiter, conn, user.email)
+    await _count(manager, limiter, conn, "email", str(user.id))
+    row = await services.proven(manager, user, data.password.get_secret_value(), "password")
+    if data.new_email == row.email:
+        raise Invalid("This is your e-mail already.", field="new_email")
+    db = manager.user_db.db
+    await enqueue(db, "accounts.send_email_change", user_id=row.id, email=data.new_email, state=state_of(row))
+    await send_mail(db, "mail/accounts/email_asked.html", row.email, {"name": row.name, "email": data.new_email})
+
+
+async def reset_password(
+    manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str, password: str
+) -> User:
+    """Set the password by a link, and end every session; raises BadRequest for a dead link, Invalid, TooMany."""
+    await _count_use(manager, limiter, conn)
+    try:
+        user = await manager.reset_password(token, password)
+    except InvalidResetPasswordToken:
+        raise BadRequest(DEAD, code="dead_link") from None
+    except InvalidPasswordException as error:
+        raise Invalid(str(error.reason), field="new_password") from None
+    db = manager.user_db.db
+    await db.exec(delete(Session).where(col(Session.user_id) == user.id))
+    await send_mail(db, "mail/accounts/password_changed.html", user.email, {"name": user.name})
+    return user
+
+
+async def verify(manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str) -> User:
+    """Verify the e-mail by a link; raises BadRequest for a dead one, TooMany."""
+    await _count_use(manager, limiter, conn)
+    try:
+        return await manager.verify(token)
+    except InvalidVerifyToken:
+        raise BadRequest(DEAD, code="dead_link") from None
+
+
+async def change_email(manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str) -> User:
+    """Make the new address the account's by a link, and tell the old one; raises BadRequest for a dead one, TooMany."""
+    await _count_use(manager, limiter, conn)
+    found = await manager.holder(manager.email_token_audience, token)
+    if found is None:
+        raise BadRequest(DEAD, code="dead_link")
+    user, former, new = found[0], found[0].email, str(found[1]["email"])
+    try:
+        changed = await manager.user_db.replace(user, email=new, is_verified=True)
+    except IntegrityError:  # somebody has opened an account with it since
+        changed = False
+    if not changed:
+        raise BadRequest(DEAD, code="dead_link")
+    await send_mail(manager.user_db.db, "mail/accounts/email_changed.html", former, {"name": user.name, "email": new})
+    return user
+
+
+async def _count(manager: UserManager, limiter: Limiter, conn: HTTPConnection, kind: str, account: str) -> None:
+    await limiter.hit("accounts.mail.address", client_address(conn), manager.conf.MAIL_RATE_ADDRESS)
+    await limiter.hit(f"accounts.mail.{kind}", account, manager.conf.MAIL_RATE_ACCOUNT)
+
+
+async def _count_use(manager: UserManager, limiter: Limiter, conn: HTTPConnection) -> None:
+    await limiter.hit("accounts.link", client_address(conn), manager.conf.MAIL_RATE_ADDRESS)
