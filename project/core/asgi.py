@@ -18,7 +18,7 @@ from project.core.identity import principal
 from project.core.log import configured, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
-from project.core.web import docs, health, jobs, problems
+from project.core.web import docs, health, jobs, metrics, problems
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.templates = _templates(app, runtime)
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)

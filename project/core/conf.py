@@ -124,6 +124,9 @@ class Settings(EnvSettings):
         default="auto", description="json, console, or auto: console in DEBUG."
     )
     API_DOCS: bool | None = Field(default=None, description="Serve the API docs; unset means only in DEBUG.")
+    METRICS_TOKEN: SecretStr = Field(
+        default=SecretStr(""), description="What a scraper sends as its bearer token; empty means there is no /metrics."
+    )
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import SecretStr
+from redis.exceptions import RedisError
 
 from project.core.live.bus import Bus
 from project.core.live.events import GAP, decode, encode
@@ -45,6 +46,12 @@ class RedisBus(Bus):
         self._outgoing.put_nowait((topic, encoded))
         if "sender" not in self._tasks:
             self._tasks["sender"] = asyncio.create_task(self._send_all())
+
+    async def answers(self) -> bool:
+        """Whether Redis is there."""
+        with suppress(RedisError, OSError):
+            return bool(await self._redis.ping())
+        return False
 
     async def close(self) -> None:
         """Send what waits, as far as Redis takes it within a second, and let go of both connections."""

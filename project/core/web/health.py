@@ -17,7 +17,7 @@ router = APIRouter()
 log = get_logger(__name__)
 PROBE_SECONDS = 2.0
 State = Literal["ok", "away", "pending"]
-NEEDED = {"database", "migrations"}  # without a worker a request is answered all the same
+NEEDED = {"database", "migrations"}  # without a worker or Redis a request is answered all the same
 
 
 class Live(BaseModel):
@@ -43,7 +43,7 @@ async def live() -> Live:
 async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
     """Look at the database, its migrations and the worker; 503 while the database or they are not ready.
 
-    A worker that is away makes it "degraded" with 200: this process can do its own work.
+    A worker or Redis that is away makes it "degraded" with 200: this process can do its own work.
     """
     parts = await parts_of(runtime)
     bad = {name for name, state in parts.items() if state != "ok"}
@@ -53,6 +53,12 @@ async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
 
 async def parts_of(runtime: Runtime) -> dict[str, State]:
     """The state of each part, within two seconds."""
+    parts, carried = await asyncio.gather(_database(runtime), runtime.bus.answers())
+    redis: dict[str, State] = {"redis": "ok" if carried else "away"}
+    return parts | (redis if runtime.settings.REDIS_URL.get_secret_value() else {})
+
+
+async def _database(runtime: Runtime) -> dict[str, State]:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             async with runtime.unit_of_work(write=False) as db:

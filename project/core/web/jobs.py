@@ -26,9 +26,8 @@ from project.core.web.schemas import ReadSchema
 api = APIRouter()
 pages = APIRouter()
 JobId = Annotated[UUID, Path(description="The job's id.")]
-EXCEPTION = re.compile(
-    r"\w+( in .+, line \d+)?: "
-)  # how running.describe begins, unless the job gave up in its own words
+# How running.describe begins, unless the job gave up in its own words.
+EXCEPTION = re.compile(r"\w+( in .+, line \d+)?: ")
 FAILED = "Something went wrong on our side. It has been written down."
 
 
