@@ -42,9 +42,8 @@ def declare_problems(app: FastAPI) -> None:
         document = generate()
         parts = document.setdefault("components", {})
         parts.setdefault("schemas", {}).update(ours)
-        ways: list[dict[str, list[str]]] = [
-            {name: []} for name in parts.get("securitySchemes", {})
-        ]  # to sign in, as the apps declare them
+        # The core knows no way to sign in; its own operations take those that the apps declare.
+        ways: list[dict[str, list[str]]] = [{name: []} for name in parts.get("securitySchemes", {})]
         for path, operations in document["paths"].items():
             for operation in operations.values() if path.startswith("/api/v1/jobs/") else ():
                 operation["security"] = ways
