@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Query
-from fastapi.security import HTTPBearer
-from fastapi.security.http import HTTPAuthorizationCredentials
 from starlette.requests import HTTPConnection, Request
 
 from project.core.db.session import AsyncSession
@@ -37,9 +35,7 @@ async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
         yield db
 
 
-async def signed_in(
-    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
-) -> Principal:
+async def signed_in(request: Request) -> Principal:
     """Whoever is signed in, whichever app says so; raises NotAuthenticated."""
     user = await principal(request)
     if user is None:

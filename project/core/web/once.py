@@ -131,4 +131,4 @@ def _restored(request: Request, kept: dict[str, Any]) -> Response:
         return redirect(kept["to"], flash=text, kind=kind)
     if kept.get("fragment") is is_htmx(request):
         return Response(kept["body"], kept["status"], kept["headers"])
-    return redirect(page_before(request), flash="This was done already.", kind="info")
+    return redirect(page_before(request).partition("?")[0], flash="This was done already.", kind="info")
