@@ -139,11 +139,14 @@ async def cancel(db: AsyncSession, job_id: UUID, *, owner: UUID | None = None) -
         NotFound: there is none, or it is not this owner's.
     """
     await find(db, job_id, owner=owner)
-    mine = col(Job.id) == job_id
-    ended = {"state": State.CANCELLED, "finished_at": db_now()}
-    if not (await db.exec(sa.update(Job).where(mine, WAITING).values(ended))).rowcount:
-        running = col(Job.state) == State.RUNNING
-        await db.exec(sa.update(Job).where(mine, running).values(cancel_asked=True))
+    # In one statement, so that a worker which gives it back at this moment cannot slip through between two.
+    ended = {
+        "state": sa.case((WAITING, State.CANCELLED.value), else_=col(Job.state)),
+        "finished_at": sa.case((WAITING, db_now()), else_=None),
+        "cancel_asked": True,
+    }
+    changed = sa.update(Job).where(col(Job.id) == job_id, ACTIVE).values(ended)
+    await db.execute(changed, execution_options={"synchronize_session": False})
     await publish(db, topic(job_id), CHANGED)
     return await find(db, job_id)
 
