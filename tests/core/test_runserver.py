@@ -8,6 +8,8 @@ import anyio
 import httpx2
 import websockets
 
+from project.core.management.runserver import _banner
+from project.core.testing.plugin import MakeSettings
 from tests.core.conftest import SECONDS, Server, until_it_answers
 
 
@@ -39,3 +41,12 @@ async def test_reload_and_ctrl_c_do_not_wait_for_open_streams_and_sockets(site_c
         os.killpg(process.pid, signal.SIGINT)
         with anyio.fail_after(SECONDS):
             assert await anyio.to_thread.run_sync(process.wait) == 0
+
+
+def test_the_banner_says_where_mail_is_and_who_runs_the_jobs(make_settings: MakeSettings) -> None:
+    first_run = _banner(make_settings(DEBUG=True), "127.0.0.1", 8000, reload=True)
+    assert "http://127.0.0.1:8000/_dev/mail" in first_run
+    assert "worker" not in first_run
+    with_redis = _banner(make_settings(REDIS_URL="redis://127.0.0.1:6379/0"), "127.0.0.1", 8000, reload=True)
+    assert "`python3 manage.py worker`" in with_redis
+    assert "_dev/mail" not in with_redis

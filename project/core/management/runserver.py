@@ -83,6 +83,12 @@ def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
         f"  Site      {base}/",
         f"  Admin     {base}/admin/",
         *([f"  API docs  {base}/api/docs"] if settings.docs_open else []),
+        *([f"  Mail      {base}/_dev/mail"] if settings.DEBUG and not settings.MAIL_URL.get_secret_value() else []),
+        *(
+            ["  Jobs      wait for `python3 manage.py worker`, since REDIS_URL is set"]
+            if settings.REDIS_URL.get_secret_value()
+            else []
+        ),
         "\n  Next: python3 manage.py createsuperuser   (an account for the admin)",
         f"        {'Reloads as you edit; ' if reload else ''}Ctrl-C stops.\n",
     ]
