@@ -62,16 +62,22 @@ class Database:
         other for ever: nested work is `db.begin_nested()`.
         """
         task, outer = asyncio.current_task(), _current.get()
+        asked = task.cancelling() if task else 0
         if outer is not None and outer[1] is task and outer[0].in_transaction():
             raise RuntimeError("a unit of work has begun already: pass its session on, or use db.begin_nested()")
-        async with self.sessions[write]() as session:
-            session.info["read_only"] = not write
-            token = _current.set((session, task))
-            try:
-                yield session
-                await session.commit()
-            finally:
-                _current.reset(token)
+        try:
+            async with self.sessions[write]() as session:
+                session.info["read_only"] = not write
+                token = _current.set((session, task))
+                try:
+                    yield session
+                    await session.commit()
+                finally:
+                    _current.reset(token)
+        except Exception as error:
+            if task and task.cancelling() > asked:  # a cancelled statement comes back as SQLite's "interrupted"
+                raise asyncio.CancelledError from error
+            raise
         await run_callbacks(session)
 
     def _sqlite(self, *, write: bool) -> AsyncEngine:
