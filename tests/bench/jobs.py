@@ -191,6 +191,12 @@ async def idle(report: Report, name: str, side: Ours | Arq) -> tuple[float, floa
     return p50, cpu
 
 
+async def durability(site: Lab) -> tuple[str, ...]:
+    """Whether what PostgreSQL has committed survives a power cut."""
+    async with site.runtime.unit_of_work(write=False) as db:
+        return tuple([await db.scalar(sa.text(f"SHOW {name}")) for name in ("fsync", "synchronous_commit")])
+
+
 async def embedded(report: Report, jobs: int) -> None:
     """The same jobs inside runserver, on SQLite."""
     async with lab("sqlite", redis=False, WORKER_CONCURRENCY="100") as site:
@@ -210,6 +216,7 @@ async def main(report: Report, rounds: int, jobs: int) -> None:
             "arq, as it comes": Arq(site, pool, Default),
         }
         report.begin(f"{jobs:,} jobs that do nothing, {rounds} rounds")
+        report.equal("fsync, synchronous_commit of PostgreSQL", ("on", "on"), await durability(site))
         await drain(report, sides, rounds, jobs)
         report.begin(f"From the call of enqueue to the start of the function, {LATENCIES} jobs on an idle system")
         shown = {name: await idle(report, name, side) for name, side in sides.items()}

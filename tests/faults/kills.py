@@ -23,11 +23,12 @@ async def kills(report: Report) -> None:
         workers = [await one.worker(), await one.worker(arq=True)]
         await until(lambda: one.any(DONE), 45)
         cut = 0
-        for number in range(KILLS):
+        for _ in range(KILLS):
             await asyncio.sleep(random.uniform(0.1, LONGEST_PAUSE))
-            victim = number % 2  # turn by turn, so that each has time to come up
-            holds = [job for job in await one.jobs(RUNNING) if f":{workers[victim].pid}:" in job.worker]
-            cut += len(holds)
+            holders = [job.worker.split(":")[2] for job in await one.jobs(RUNNING)]
+            held = [holders.count(str(worker.pid)) for worker in workers]
+            victim = random.choice([number for number in (0, 1) if held[number]] or [0, 1])
+            cut += held[victim]
             await workers[victim].end(SIGKILL)
             workers[victim] = await one.worker(arq=victim == 1)
         report.note("jobs cut short by the 20 kills", cut)
