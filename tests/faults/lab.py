@@ -42,6 +42,7 @@ LOOK_SECONDS = 0.05
 RUNNING = col(Job.state) == State.RUNNING
 DONE = col(Job.state) == State.DONE
 DEAD = col(Job.state) == State.DEAD
+SCRIPTS = ~col(Job.name).startswith("core.")  # core's own cron tasks come when they come
 VISITORS = 20
 VISITORS_PAUSE = 0.3
 
@@ -140,18 +141,18 @@ class Lab:
             return [await enqueue(db, name, owner=owner, **each) for each in arguments]
 
     async def count(self, *where: sa.ColumnElement[bool]) -> int:
-        """How many jobs fit."""
+        """How many jobs of the script fit."""
         async with self.runtime.unit_of_work(write=False) as db:
-            return (await db.exec(select(sa.func.count()).select_from(Job).where(*where))).one()
+            return (await db.exec(select(sa.func.count()).select_from(Job).where(SCRIPTS, *where))).one()
 
     async def any(self, *where: sa.ColumnElement[bool]) -> bool:
-        """Whether a job fits."""
+        """Whether a job of the script fits."""
         return await self.count(*where) > 0
 
     async def jobs(self, *where: sa.ColumnElement[bool]) -> list[Job]:
-        """The jobs that fit, oldest first."""
+        """The jobs of the script that fit, oldest first."""
         async with self.runtime.unit_of_work(write=False) as db:
-            return list((await db.exec(select(Job).where(*where).order_by(col(Job.id)))).all())
+            return list((await db.exec(select(Job).where(SCRIPTS, *where).order_by(col(Job.id)))).all())
 
     async def effects(self) -> Counter[str]:
         """How often each key took effect (see the probe's job `mark`)."""
