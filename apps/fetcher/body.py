@@ -87,9 +87,10 @@ class Brotli:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See Inflater."""
         try:
-            yield self._inflate.process(data, output_buffer_limit=STEP)
-            while not self._inflate.can_accept_more_data():
-                yield self._inflate.process(b"", output_buffer_limit=STEP)
+            piece = self._inflate.process(data, output_buffer_limit=STEP)
+            while piece or not self._inflate.can_accept_more_data():
+                yield piece
+                piece = self._inflate.process(b"", output_buffer_limit=STEP)
         except brotli.error:
             raise BadBody from None
 

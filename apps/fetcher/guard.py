@@ -64,6 +64,14 @@ def is_public(address: str) -> bool:
     return "%" not in address and not any(ip in network for network in DENIED)
 
 
+async def look_up(host: str, port: int, family: int) -> Sequence[AddressInfo]:
+    """Ask the system's resolver; raises OSError for a name nobody knows."""
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label of a name is empty or too long
+        raise Blocked from None
+
+
 class Guard:
     """Decides what may be dialled.
 
@@ -84,19 +92,18 @@ class Guard:
         self._admit(url.raw_host or "", url.port or 0)
 
     def _admit(self, host: str, port: int) -> bool:
-        """Whether it is an exception; raises Blocked for a closed port, and for an address that is not public."""
+        """Whether it is an exception; raises Blocked for a closed port and an address that is not public."""
         if (host, port) in self._allowed:
             return True
         literal = ":" in host or host.replace(".", "").isdigit()
-        if port not in self._ports or (literal and not is_public(host)):
+        if not host or port not in self._ports or (literal and not is_public(host)):
             raise Blocked
         return False
 
     async def resolve(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> Sequence[AddressInfo]:
         """The addresses of a host; raises Blocked when one of them is not public, OSError when there are none."""
         allowed = self._admit(host, port)
-        loop = asyncio.get_running_loop()
-        found: Sequence[AddressInfo] = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        found = await look_up(host, port, family)
         addresses = {str(address[0]) for *_, address in found}
         if allowed:
             self._dialled |= {(address, port) for address in addresses}

@@ -15,7 +15,7 @@ from yarl import URL
 from apps.fetcher.body import ACCEPTED
 from apps.fetcher.client import Answer, Failure, FetchError, Transport
 from apps.fetcher.conf import FetcherSettings
-from apps.fetcher.guard import Blocked, Guard
+from apps.fetcher.guard import Guard
 from project.core import CurrentRuntime
 
 TIMEOUT = httpx2.Timeout(10, connect=5)
@@ -63,16 +63,21 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def http_client(runtime: CurrentRuntime) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client for this request: the guard's rules, no proxy, no cookies; closed when the request is over."""
-    conf = runtime.conf(FetcherSettings)
-    async with httpx2.AsyncClient(
-        transport=_GuardedTransport(conf.guard, conf.CONCURRENCY),
+def guarded_client(guard: Guard, connections: int) -> httpx2.AsyncClient:
+    """A client with the guard's rules, without proxies and cookies."""
+    return httpx2.AsyncClient(
+        transport=_GuardedTransport(guard, connections),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"Accept-Encoding": ACCEPTED},
         timeout=TIMEOUT,
         trust_env=False,
-    ) as client:
+    )
+
+
+async def http_client(runtime: CurrentRuntime) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client for this request, closed when the request is over."""
+    conf = runtime.conf(FetcherSettings)
+    async with guarded_client(conf.guard, conf.CONCURRENCY) as client:
         yield client
 
 
@@ -88,14 +93,15 @@ class ClientTransport(Transport):
     @asynccontextmanager
     async def get(self, url: URL) -> AsyncIterator[Answer]:
         """See Transport."""
+        response = None
         try:
             async with self._client.stream("GET", str(url)) as response:
                 yield Answer(response.status_code, response.headers, response.aiter_raw())
-        except (Blocked, OSError, httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol):
+        except (OSError, httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.InvalidURL):
             raise FetchError(Failure.BLOCKED) from None
         except httpx2.TimeoutException:
             raise FetchError(Failure.TIMEOUT) from None
         except httpx2.NetworkError:
             raise FetchError(Failure.DISCONNECTED) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            raise FetchError(Failure.BAD_RESPONSE) from None
+        except httpx2.HTTPError:
+            raise FetchError(Failure.DISCONNECTED if response else Failure.BAD_RESPONSE) from None
