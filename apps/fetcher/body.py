@@ -17,10 +17,9 @@ CODECS = {
     *(f"windows-{number}" for number in (874, *range(1250, 1259))),
     *("gb2312", "gbk", "gb18030", "big5", "shift-jis", "euc-jp", "iso-2022-jp", "euc-kr"),
 }
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]{1,40})", re.ASCII | re.IGNORECASE)
-TITLE = re.compile(r"<title[\s>]", re.ASCII | re.IGNORECASE)
-TITLE_END = re.compile(r"</title", re.ASCII | re.IGNORECASE)
+MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]{1,40})")
+TITLE = re.compile(rb"<title[\s>]")
 
 
 class BadBody(Exception):
@@ -117,20 +116,24 @@ def charset_of(content_type: str, head: bytes) -> str:
     for mark, name in MARKS.items():
         if head.startswith(mark):
             return name
-    for words in (content_type, head.decode("ascii", "replace")):
-        found = CHARSET.search(words)
-        name = found[1].lower().replace("_", "-") if found else ""
+    for words in (content_type.encode(errors="replace"), head):
+        found = CHARSET.search(words.lower())
+        name = found[1].decode().replace("_", "-") if found else ""
         if name in CODECS:
             return name
     return "utf-8"
 
 
-def title_of(text: str) -> str:
+def title_of(page: bytes, charset: str) -> str:
     """The first title of a page in one line of at most 300 printable characters, or nothing."""
-    start = TITLE.search(text)
-    inside = text.find(">", start.start()) + 1 if start else 0
-    end = TITLE_END.search(text, inside) if inside else None
+    if charset.startswith("utf-16"):
+        page, charset = page.decode(charset, "replace").encode(errors="replace"), "utf-8"
+    lower = page.lower()
+    start = TITLE.search(lower)
+    inside = lower.find(b">", start.start()) + 1 if start else 0
+    end = lower.find(b"</title", inside) if inside else -1
     # Cut before unescaping: that takes long numbers, and refuses the longest ones.
-    title = html.unescape(text[inside : min(end.start(), inside + 1000)]) if end else ""
-    words = "".join(letter if letter.isprintable() else " " for letter in title).split()
-    return " ".join(words)[:LONGEST_TITLE]
+    title = html.unescape(page[inside : min(end, inside + 2000)].decode(charset, "replace")) if end > 0 else ""
+    if not title.isprintable():
+        title = "".join(letter if letter.isprintable() else " " for letter in title)
+    return " ".join(title.split())[:LONGEST_TITLE]

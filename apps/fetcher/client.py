@@ -23,6 +23,7 @@ PASSING = {429, 502, 503, 504}  # refusals that may be over in a moment
 HEAD = 65_536  # bytes in which a title is looked for
 BACKOFF = 0.5  # seconds before the first repetition; doubled for each that follows
 LONGEST_URL = 2048
+HOST = re.compile(r"\w+://([^/?#]*)")  # good enough to take turns by
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -138,7 +139,8 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     found = asyncio.Queue[Fetched](limits.concurrency)
     distinct = list(dict.fromkeys(urls))
     for url in distinct:
-        waiting[_host(url)].append(url)
+        found_host = HOST.match(url)
+        waiting[found_host[1].lower() if found_host else ""].append(url)
 
     def next_of(host: str) -> None:
         if waiting[host]:
@@ -149,7 +151,10 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
             host, url = await turns.get()
             due = loop.time() + limits.delay
             await found.put(await fetch(url, limits, transport, deadline))
-            loop.call_at(due, next_of, host)
+            if limits.delay:
+                loop.call_at(due, next_of, host)
+            else:
+                next_of(host)
 
     for _ in range(1 if limits.delay else limits.per_host):
         for host in waiting:
@@ -212,7 +217,7 @@ async def _follow(fetched: Fetched, limits: Limits, transport: Transport) -> flo
             location = answer.headers.get("Location", "") if answer.status in REDIRECTS else ""
             if not location:
                 await _read(fetched, answer, limits)
-                return _seconds(answer.headers.get("Retry-After", ""))
+                return _seconds(answer.headers.get("Retry-After", "")) if answer.status in PASSING else 0.0
         if len(fetched.redirects) == limits.redirects:
             raise FetchError(Failure.TOO_MANY_REDIRECTS)
         fetched.redirects.append(fetched.final_url)
@@ -239,10 +244,9 @@ async def _read(fetched: Fetched, answer: Answer, limits: Limits) -> None:
         inflate.end()
     fetched.sha256 = digest.hexdigest()
     if fetched.content_type.startswith("text/") or fetched.content_type == "application/xhtml+xml":
-        charset = charset_of(kind, bytes(head[:1024]))
-        fetched.charset = charset.removesuffix("-sig")
+        fetched.charset = charset_of(kind, bytes(head[:1024]))
         if "html" in fetched.content_type:
-            fetched.title = title_of(head.decode(charset, "replace"))
+            fetched.title = title_of(bytes(head), fetched.charset)
 
 
 def _parsed(text: str) -> URL:
@@ -263,13 +267,6 @@ def _redirected(url: URL, location: str) -> URL:
     if url.scheme == "https" and target.scheme == "http":
         raise FetchError(Failure.BAD_REDIRECT)
     return target
-
-
-def _host(text: str) -> str:
-    try:
-        return URL(text).raw_host or ""
-    except ValueError:
-        return ""
 
 
 def _seconds(retry_after: str) -> float:

@@ -104,11 +104,16 @@ def test_the_charset_is_one_that_is_safe_to_use(content_type: str, head: bytes, 
     ],
 )
 def test_a_title_is_one_short_line(text: str, title: str) -> None:
-    assert title_of(text) == title
+    assert title_of(text.encode(), "utf-8") == title
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-16-le", "shift-jis", "iso-2022-jp", "gb18030"])
+def test_a_title_is_read_in_its_charset(charset: str) -> None:
+    assert title_of("<title>日本 page</title>".encode(charset), charset) == "日本 page"
 
 
 @pytest.mark.parametrize("text", ["<title" * 11_000, "<title>" * 9_000, "<title " * 9_000, "</title><" * 7_000])
 def test_looking_for_a_title_takes_little_time(text: str) -> None:
     started = time.process_time()
-    title_of(text)
+    title_of(text.encode(), "utf-8")
     assert time.process_time() - started < 0.05

@@ -164,7 +164,6 @@ async def test_so_many_at_once_and_no_more(concurrency: int, per_host: int, peak
 
 
 async def test_a_slow_host_does_not_hold_the_others_up() -> None:
-    script = Script(**{"a.example": TimeoutError()})
     stuck = asyncio.Event()
 
     class Slow(Script):
@@ -172,17 +171,17 @@ async def test_a_slow_host_does_not_hold_the_others_up() -> None:
         async def get(self, url: URL) -> AsyncIterator[Answer]:
             if url.host == "a.example":
                 await stuck.wait()
-            async with script.get(url) as answer:
+            async with super().get(url) as answer:
                 yield answer
 
-    script.gate.set()
-    found = []
-    async with aclosing(fetch_all(URLS, Limits(concurrency=4, per_host=2), Slow())) as results:
+    found, slow = [], Slow()
+    slow.gate.set()
+    async with aclosing(fetch_all(URLS, Limits(concurrency=4, per_host=2), slow)) as results:
         async for each in results:
             found.append(each.url)
             if len(found) == 10:
                 break
-    assert found == [url for url in URLS if "//b." in url]
+    assert set(found) == {url for url in URLS if "//b." in url}
 
 
 async def test_requests_to_one_host_keep_their_distance(script: Script) -> None:
