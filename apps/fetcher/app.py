@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from apps.fetcher import api, commands
+from apps.fetcher import api, commands, jobs
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import FetcherSettings
+from apps.fetcher.models import Batch, Fetch
 from project.core import AppConfig, Runtime
 
 
@@ -24,6 +25,8 @@ config = AppConfig(
     label="fetcher",
     title="Fetcher",
     api=api.router,
+    models=[Batch, Fetch],
+    jobs=[jobs.run_batch],
     commands=[commands.fetch],
     settings=FetcherSettings,
     lifespan=lifespan,

@@ -116,7 +116,7 @@ def charset_of(content_type: str, head: bytes) -> str:
     for mark, name in MARKS.items():
         if head.startswith(mark):
             return name
-    for words in (content_type.encode(errors="replace"), head):
+    for words in (content_type.encode("ascii", "replace"), head):
         found = CHARSET.search(words.lower())
         name = found[1].decode().replace("_", "-") if found else ""
         if name in CODECS:

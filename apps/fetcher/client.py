@@ -226,7 +226,7 @@ async def _follow(fetched: Fetched, limits: Limits, transport: Transport) -> flo
 
 async def _read(fetched: Fetched, answer: Answer, limits: Limits) -> None:
     """Read, inflate, count and hash the body; of its bytes only the head is kept."""
-    kind = answer.headers.get("Content-Type", "")[:200]
+    kind = answer.headers.get("Content-Type", "")[:200].encode("ascii", "replace").decode()
     fetched.content_type = kind.partition(";")[0].strip().lower()
     inflate = inflater(answer.headers.get("Content-Encoding", ""))
     digest, head, received, fetched.size = sha256(), bytearray(), 0, 0

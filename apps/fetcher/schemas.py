@@ -1,17 +1,45 @@
 """What comes in and what goes out."""
 
+from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, Field
 
 from apps.fetcher.client import LONGEST_URL, Failure
+from apps.fetcher.models import Status
 from project.core import ReadSchema
 
+Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
 Urls = Annotated[
-    list[Annotated[str, Field(max_length=LONGEST_URL)]],
+    list[Url],
     Query(min_length=1, max_length=20, description="What to fetch; name it again for each URL."),
 ]
+
+
+MOST_URLS = 10_000
+
+
+class BatchCreate(BaseModel):
+    """URLs to fetch in the background."""
+
+    title: str = Field(default="", title="Title", description="To find it again.", max_length=120)
+    urls: list[Url] = Field(
+        title="URLs", description="One per line; equal ones are fetched once.", min_length=1, max_length=MOST_URLS
+    )
+
+
+class BatchRead(ReadSchema):
+    """A batch, as the API shows it."""
+
+    id: UUID = Field(description="The batch's id.")
+    title: str = Field(description="Its title; may be empty.")
+    status: Status = Field(description="Where it stands.")
+    total: int = Field(description="How many URLs it has.")
+    done: int = Field(description="How many of them have a result.")
+    failed: int = Field(description="How many of those are failures.")
+    created_at: datetime = Field(description="When it was submitted.")
 
 
 class FetchRead(ReadSchema):

@@ -126,8 +126,13 @@ async def test_the_address_that_was_checked_is_dialled(
     assert public.seen[0].host == f"rebinding.example:{port(canary)}"
 
 
-async def test_the_socket_is_guarded_as_well(canary: Site) -> None:
+async def test_the_socket_is_guarded_as_well(canary: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard([80, port(canary)])
+    with monkeypatch.context() as patch:
+        patch.setattr(guard, "admit", lambda url: None)
+        async with AiohttpTransport(guard, 1, 1) as transport:
+            assert (await fetch(canary.url(), Limits(), transport)).error is Failure.BLOCKED
+    assert canary.seen == []
     for address, number in (("127.0.0.1", port(canary)), ("127.1", 80), ("1.1.1.1", 6379)):
         with pytest.raises(Blocked):
             guard.socket(info(address, number))
