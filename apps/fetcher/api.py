@@ -1,16 +1,15 @@
 """The JSON voice, under /api/v1/fetcher."""
 
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Path, Request, Response, status
+from fastapi import APIRouter, Body, Depends, Request, Response, status
 
 from apps.accounts import CurrentUser
 from apps.fetcher import services
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.injected import ClientTransport, HttpClient
-from apps.fetcher.schemas import BatchCreate, BatchRead, FetchRead, FetchResults, Urls
+from apps.fetcher.schemas import BatchCreate, BatchId, BatchRead, FetchRead, FetchResults, Urls
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
 from project.core.web.deps import CurrentLimiter
 
@@ -23,7 +22,6 @@ async def within_rate(user: CurrentUser, limiter: CurrentLimiter, runtime: Curre
 
 
 router = APIRouter()
-BatchId = Annotated[UUID, Path(description="The batch's id.")]
 
 
 @router.get("/fetch", dependencies=[Depends(within_rate)])

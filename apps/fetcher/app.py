@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from apps.fetcher import api, commands, jobs
+from apps.fetcher import api, commands, jobs, pages
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import Batch, Fetch
-from project.core import AppConfig, Runtime
+from project.core import AppConfig, MenuItem, Runtime
 
 
 @asynccontextmanager
@@ -25,9 +25,11 @@ config = AppConfig(
     label="fetcher",
     title="Fetcher",
     api=api.router,
+    pages=pages.router,
     models=[Batch, Fetch],
     jobs=[jobs.run_batch],
     commands=[commands.fetch],
     settings=FetcherSettings,
     lifespan=lifespan,
+    menu=[MenuItem("Fetcher", "fetcher:list")],
 )

@@ -20,6 +20,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = {Status.DONE, Status.CANCELLED}
+
+
 class Batch(Timestamped, Model, table=True):
     """URLs that somebody submitted together. `done` counts those with a result, `failed` those without a good one."""
 

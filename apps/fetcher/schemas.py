@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from apps.fetcher.client import LONGEST_URL, Failure
@@ -18,6 +18,7 @@ Urls = Annotated[
 ]
 
 
+BatchId = Annotated[UUID, Path(description="The batch's id.")]
 MOST_URLS = 10_000
 
 
