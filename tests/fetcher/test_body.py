@@ -112,8 +112,9 @@ def test_a_title_is_read_in_its_charset(charset: str) -> None:
     assert title_of("<title>日本 page</title>".encode(charset), charset) == "日本 page"
 
 
-@pytest.mark.parametrize("text", ["<title" * 11_000, "<title>" * 9_000, "<title " * 9_000, "</title><" * 7_000])
+@pytest.mark.parametrize("text", ["<title", "<title>", "<title ", "</title><"])
 def test_looking_for_a_title_takes_little_time(text: str) -> None:
+    text *= 9_000
     started = time.process_time()
     title_of(text.encode(), "utf-8")
     assert time.process_time() - started < 0.05

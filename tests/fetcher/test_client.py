@@ -127,8 +127,9 @@ async def test_a_busy_server_is_asked_again(after: str, get: Fetch, site: Site) 
     assert (found.status_code, found.attempts, found.error) == (200, 2, None)
 
 
-@pytest.mark.parametrize("after", ["60", "9" * 5000, format_datetime(datetime.now(UTC) + timedelta(hours=1))])
+@pytest.mark.parametrize("after", ["60", "999999999", "date"])
 async def test_a_server_that_asks_for_too_long_a_wait_is_left_alone(after: str, get: Fetch, site: Site) -> None:
+    after = format_datetime(datetime.now(UTC) + timedelta(hours=1)) if after == "date" else after
     site.answers["/"] = web.Response(status=429, headers={"Retry-After": after})
     found = await get(site.url(), retries=2)
     assert (found.status_code, found.attempts, found.elapsed_ms < 2000) == (429, 1, True)
