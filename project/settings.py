@@ -9,4 +9,5 @@ class Settings(CoreSettings):
     INSTALLED_APPS: Names = [
         "project",
         "apps.accounts",
+        "apps.fetcher",
     ]

@@ -62,5 +62,5 @@ def test_every_command_it_names_exists(manage: Manage) -> None:
 
 def test_every_command_is_in_its_table() -> None:
     table = "\n".join(line for line in README.read_text().splitlines() if line.startswith("|"))
-    for name in [*catalogue.CORE, "createsuperuser", "changepassword"]:
+    for name in [*catalogue.CORE, "createsuperuser", "changepassword", "fetch"]:
         assert f"`{name}" in table, name

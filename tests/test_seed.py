@@ -142,7 +142,6 @@ def ann(live_app: FastAPI, anyio_backend: str) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 5: the fetcher")
 async def test_bounded_concurrent_fetch(origin: Origin, live_app: FastAPI, live_client: httpx2.AsyncClient) -> None:
     await sign_in_as(live_client, live_app, await add_user(live_app))
     answer = await live_client.get("/api/v1/fetcher/fetch", params={"urls": origin.urls})
@@ -154,7 +153,6 @@ async def test_bounded_concurrent_fetch(origin: Origin, live_app: FastAPI, live_
     assert (await live_client.get("/api/v1/fetcher/fetch")).status_code in (400, 422)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 5: the fetcher")
 async def test_fetch_with_an_injected_client_dependency_that_cleans_up(
     origin: Origin, live_app: FastAPI, live_client: httpx2.AsyncClient
 ) -> None:

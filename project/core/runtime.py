@@ -19,6 +19,7 @@ from project.core.mail import Mailer
 from project.core.pool import ThreadPool
 
 C = TypeVar("C", bound=AppSettings)
+T = TypeVar("T")
 
 
 class Runtime:
@@ -41,6 +42,7 @@ class Runtime:
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())
         self.database.info["queue"] = self.queue
         self.runs_jobs = True  # tests run them by hand
+        self._provided: dict[type, Any] = {}
         self._conf = {app.settings: app.settings.load() for app in self.registry.apps if app.settings}
 
     def conf(self, cls: type[C]) -> C:
@@ -48,6 +50,17 @@ class Runtime:
         found = self._conf.get(cls)
         if not isinstance(found, cls):
             raise ConfigurationError(f"No installed app has settings={cls.__name__} in its app.py.")
+        return found
+
+    def provide(self, cls: type[T], thing: T) -> None:
+        """Hang something outside here for handlers, jobs and commands: an app's lifespan does, and so do tests."""
+        self._provided[cls] = thing
+
+    def find(self, cls: type[T]) -> T:
+        """What was provided as this class; raises ConfigurationError when nothing was."""
+        found = self._provided.get(cls)
+        if not isinstance(found, cls):
+            raise ConfigurationError(f"No installed app provides {cls.__name__} in its lifespan.")
         return found
 
     def url(self, name: str, /, **params: Any) -> str:

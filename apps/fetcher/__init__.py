@@ -1,0 +1,1 @@
+"""The fetcher: the front door. Other apps need nothing of it."""
