@@ -1,6 +1,7 @@
 """The development server, really started: reload and Ctrl-C never hang, whatever is open."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -39,3 +40,16 @@ async def test_reload_and_ctrl_c_do_not_wait_for_open_streams_and_sockets(site_c
         os.killpg(process.pid, signal.SIGINT)
         with anyio.fail_after(SECONDS):
             assert await anyio.to_thread.run_sync(process.wait) == 0
+
+
+async def test_mails_lead_to_the_port_that_is_served(server: Server) -> None:
+    url, _ = server
+    async with httpx2.AsyncClient(base_url=url, timeout=SECONDS) as client:
+        await until_it_answers(client)
+        person = {"email": "ann@example.com", "password": "correct horse battery"}
+        (await client.post("/api/v1/accounts/users", json=person)).raise_for_status()
+        with anyio.fail_after(SECONDS):
+            letters: list[str] = []
+            while not letters:
+                letters = re.findall('/_dev/mail/[^"]+', (await client.get("/_dev/mail")).text)
+        assert f"{url}/accounts/verify?token=" in (await client.get(letters[0])).text
