@@ -24,7 +24,10 @@ def runserver(site: Site, address: str, noreload: bool) -> None:
     settings = site.settings
     _refuse_taken(host, port)
     asyncio.run(make_first_tables(settings))
-    click.echo(_banner(settings, host, port, reload=not noreload))
+    base = _base(host, port)
+    click.echo(_banner(settings, base, reload=not noreload))
+    if "SITE_URL" not in settings.model_fields_set:
+        os.environ["SITE_URL"] = base  # links in mails lead to this port
     if settings.LIVE_RELOAD is None and not noreload:
         os.environ["LIVE_RELOAD"] = "true"
     _serve(host, port, reload=not noreload)
@@ -76,8 +79,12 @@ def _is_empty_sqlite(settings: Settings) -> bool:
     return count == 0
 
 
-def _banner(settings: Settings, host: str, port: int, *, reload: bool) -> str:
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _base(host: str, port: int) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a link leads to one address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _banner(settings: Settings, base: str, *, reload: bool) -> str:
     lines = [
         f"\n{settings.SITE_NAME} is starting.\n",
         f"  Site      {base}/",
