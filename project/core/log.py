@@ -18,6 +18,7 @@ from project.core.conf import Settings
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 MASK = "********"
+LONGEST = 100_000  # characters of one text
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key|credential|session_?key|dsn|\bsid\b", re.I
 )
@@ -36,7 +37,8 @@ PATTERNS = [
 
 
 def redact(text: str) -> str:
-    """Mask passwords in URLs, values with a secret's name, credentials, hashes and signed tokens."""
+    """Mask passwords in URLs, values with a secret's name, credentials, hashes, signed tokens; cut what is endless."""
+    text = text[:LONGEST]
     for pattern, masked in PATTERNS:
         text = pattern.sub(masked, text)
     return text

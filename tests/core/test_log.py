@@ -67,6 +67,12 @@ def test_no_text_that_visitors_can_send_keeps_the_process_busy(part: str) -> Non
     assert time.thread_time() - began < 0.5
 
 
+def test_a_text_without_end_is_cut_before_it_is_searched() -> None:
+    began = time.thread_time()
+    assert len(redact("x" * 50_000_000)) == log.LONGEST
+    assert time.thread_time() - began < 0.5
+
+
 def test_ordinary_text_stays() -> None:
     assert redact("12 rows saved at http://example.com/a?b=c") == "12 rows saved at http://example.com/a?b=c"
 
