@@ -47,10 +47,13 @@ class Postman(UserManager):
         await self.send(user, "accounts:reset", token, user.email)
 
     async def send(self, user: User, page: str, token: str, to: str) -> None:
-        """Mail a link to that page; the token stands in the query, which no log keeps."""
+        """Mail a link to that page; the token stands in the query, which no log keeps.
+
+        A name is not in it: whoever signs up with a stranger's address would write to them by it.
+        """
         link = f"{self.running.runtime.url(page)}?{urlencode({'token': token})}"
         may_log_in = user.is_verified or not self.confirms
-        context: dict[str, Any] = {"name": user.name, "email": to, "link": link, "may_log_in": may_log_in}
+        context: dict[str, Any] = {"email": to, "link": link, "may_log_in": may_log_in}
         template = f"mail/accounts/{self.template}.html"
         await self.user_db.db.release()
         if self.silent:

@@ -18,24 +18,27 @@ from project.core.conf import Settings
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 MASK = "********"
+LONGEST = 100_000  # characters of one text
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key|credential|session_?key|dsn|\bsid\b", re.I
 )
+# Visitors write what is logged: no text may cost more than linear time, so each repeat is bounded or begins once.
 _NAMED = (
-    r"(?i)((?:[\w-]*(?:pass(?:word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key)[\w-]*|\bsid)"
-    r"[\"']?\s*[=:]\s*)"
+    r"(?i)((?:(?:pass(?:word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key)[\w-]{0,40}|\bsid)"
+    r"[\"']?\s{0,9}[=:]\s{0,9})"
 )
 PATTERNS = [
-    (re.compile(r"(://[^\s:/@]*:)\S+(?=@)"), rf"\1{MASK}"),
-    (re.compile(_NAMED + r"((?:\w+\()?)([\"'])(?:(?!\3).)*\3"), rf"\1\2\3{MASK}\3"),
-    (re.compile(_NAMED + r"(?!(?:\w+\()?[\"'])[^\n&,;]+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"\$argon2\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
+    (re.compile(r"(?<!\S)((?>\S*?://[^\s:/@]*:))\S+(?=@)"), rf"\1{MASK}"),
+    (re.compile(_NAMED + r"((?:\w{1,40}\()?)([\"'])(?:(?!\3).)*\3"), rf"\1\2\3{MASK}\3"),
+    (re.compile(_NAMED + r"(?!(?:\w{1,40}\()?[\"'])[^\n&,;]+"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b(bearer|basic)\s{1,9}[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\$argon2\S+|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
 ]
 
 
 def redact(text: str) -> str:
-    """Mask passwords in URLs, values with a secret's name, credentials, hashes and signed tokens."""
+    """Mask passwords in URLs, values with a secret's name, credentials, hashes, signed tokens; cut what is endless."""
+    text = text[:LONGEST]
     for pattern, masked in PATTERNS:
         text = pattern.sub(masked, text)
     return text

@@ -94,6 +94,15 @@ async def test_whoever_signs_up_for_an_address_that_waits_already_opens_it_with_
     assert (await client.post(f"{API}/login", json=ANN | {"password": "a brand new one"})).status_code == 200
 
 
+async def test_whoever_signs_up_with_a_strangers_address_writes_nothing_to_them(
+    client: httpx2.AsyncClient, jobs: Jobs, mailbox: Mailbox
+) -> None:
+    await client.post(f"{API}/users", json=ANN | {"name": "you won: https://evil.example"})
+    await jobs.run()
+    mail = mailbox.only()
+    assert "evil.example" not in mail.text + mail.html + mail.subject
+
+
 @pytest.mark.usefixtures("people")
 @pytest.mark.parametrize("door", ASKING)
 async def test_every_class_of_account_gets_the_same_answer_byte_for_byte(

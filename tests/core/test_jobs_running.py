@@ -71,6 +71,34 @@ async def test_giving_up_is_final_at_once(runtime: Runtime, jobs: Jobs) -> None:
     assert (await jobs.only()).error == "The address does not exist."
 
 
+@pytest.mark.parametrize(("ugly", "told"), [("nul", "ab"), ("half", "a?b")])
+async def test_words_that_no_database_takes_are_made_fit_and_the_outcome_is_written(
+    runtime: Runtime, jobs: Jobs, ugly: str, told: str
+) -> None:
+    await put(runtime, "probe.leave", what=ugly, how="error")
+    assert await jobs.run() == [State.DEAD]
+    row = await jobs.only()
+    assert row.note == told
+    assert row.error.endswith(f": {told}")
+    assert row.done == row.total == 2**31 - 1
+
+
+@pytest.mark.parametrize(("ugly", "state"), [("nul", State.DONE), ("nan", State.DONE), ("half", State.DEAD)])
+async def test_a_result_is_read_by_everybody_or_the_try_has_failed(
+    runtime: Runtime, jobs: Jobs, ugly: str, state: State
+) -> None:
+    await put(runtime, "probe.leave", what=ugly, how="result")
+    assert await jobs.run() == [state]
+    assert (await jobs.only()).result == ("a\0b" if ugly == "nul" else None)
+
+
+async def test_what_a_job_waits_for_may_be_cancelled_without_end_but_not_the_job(runtime: Runtime, jobs: Jobs) -> None:
+    await put(runtime, "probe.lean")
+    assert await jobs.run() == [State.QUEUED]
+    await jobs.pass_time(3600)
+    assert await jobs.run() == [State.DEAD]
+
+
 async def test_a_job_that_hangs_is_ended_at_its_timeout_and_tried_again(runtime: Runtime, jobs: Jobs) -> None:
     await put(runtime, "probe.hang")
     assert await jobs.run() == [State.QUEUED]

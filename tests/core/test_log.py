@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from queue import Queue
 
@@ -57,6 +58,19 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[st
 def test_secrets_in_text_are_masked(text: str, secret: str) -> None:
     assert secret not in redact(text)
     assert MASK in redact(text)
+
+
+@pytest.mark.parametrize("part", ["x", "-", "token", "token-", "token='", "://", "://a:", "eyJ-", "bearer "])
+def test_no_text_that_visitors_can_send_keeps_the_process_busy(part: str) -> None:
+    began = time.thread_time()
+    redact(part * (16_000 // len(part)))
+    assert time.thread_time() - began < 0.5
+
+
+def test_a_text_without_end_is_cut_before_it_is_searched() -> None:
+    began = time.thread_time()
+    assert len(redact("x" * 50_000_000)) == log.LONGEST
+    assert time.thread_time() - began < 0.5
 
 
 def test_ordinary_text_stays() -> None:

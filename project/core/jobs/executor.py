@@ -94,6 +94,8 @@ class Executor:
             log.warning("job lost to another worker", job=row.name, id=str(row.id))
             return None
         except asyncio.CancelledError:
+            if not task.cancelling():  # it is the job's own: of something that it waited for
+                return await self._failed(running, RuntimeError("what it waited for was cancelled"))
             if row.id in self._cancelling:
                 return await self._end(row, State.CANCELLED, "Cancelled while it ran.")
             await asyncio.shield(self._surely(lambda db: claiming.give_back(db, [row])))

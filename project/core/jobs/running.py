@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.5
 ERROR_ROOM = 2000
+LARGEST = 2**31 - 1  # what an integer column holds
 
 
 class LostClaim(Exception):
@@ -73,7 +74,7 @@ class Running:
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
         """Say how far it is: written to the row and shown live, twice a second at most."""
-        self.unsaved = {"done": done, "total": total, "note": note[:200]}
+        self.unsaved = {"done": _fitting(done), "total": _fitting(total), "note": storable(note)[:200]}
         if time.monotonic() - self._saved_at < PROGRESS_SECONDS:
             return
         self._saved_at = time.monotonic()
@@ -96,7 +97,8 @@ async def call(running: Running, kind: JobType) -> Any:
                     result = await running.runtime.threads.run(kind.function, **arguments)
                 case "process":
                     result = await _in_process(kind.function, arguments)
-        return pydantic_core.to_jsonable_python(result)
+        # There and back: what is no Unicode fails here and not in the table; what is no number becomes null.
+        return None if result is None else pydantic_core.from_json(pydantic_core.to_json(result, inf_nan_mode="null"))
     finally:
         request_id.reset(token)
 
@@ -133,4 +135,13 @@ def describe(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" in {frame.filename.rpartition('/')[2]}, line {frame.lineno}" for frame in last)
     text = str(error) if isinstance(error, GiveUp) else f"{type(error).__name__}{where}: {error}"
-    return redact(text).replace("\0", "")[:ERROR_ROOM]
+    return storable(redact(text))[:ERROR_ROOM]
+
+
+def storable(text: str) -> str:
+    """The text as every database takes it: without NUL, and with a mark for each half of a character."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _fitting(count: int) -> int:
+    return min(max(count, 0), LARGEST)

@@ -48,6 +48,25 @@ async def hopeless(running: Running) -> None:
     raise GiveUp("The address does not exist.")
 
 
+UGLY: dict[str, str | float] = {"nul": "a\0b", "half": "a\ud800b", "nan": float("nan")}
+
+
+@job(max_tries=1)
+async def leave(running: Running, what: str, how: str) -> str | float:
+    """Leave what databases do not take, or not all of them."""
+    text = str(UGLY[what])
+    await running.progress(2**40, 2**70, text)
+    if how == "error":
+        raise ValueError(text)
+    return UGLY[what]
+
+
+@job(max_tries=2)
+async def lean(running: Running) -> None:
+    """Wait for something that is cancelled."""
+    raise asyncio.CancelledError
+
+
 @job(timeout=0.2, max_tries=2)
 async def hang(running: Running) -> None:
     """Never end."""
@@ -123,4 +142,5 @@ async def often(running: Running) -> None:
         db.add(Ledger(key=f"{TICKS} {number}"))
 
 
-ALL = [write, mark, boom, hopeless, hang, block, die, nothing, clock, once, slowly, count, sleeps, squares, spins]
+ALL = [write, mark, boom, hopeless, leave, lean, hang, block, die, nothing, clock, once, slowly, count, sleeps]
+ALL += [squares, spins]
