@@ -24,7 +24,7 @@ from project.core.jobs.doorbell import MARK
 from project.core.jobs.executor import AWAY, Executor
 from project.core.jobs.table import State
 from project.core.log import configured, get_logger
-from project.core.redis import connect
+from project.core.redis import TIMEOUT, connect
 from project.core.runtime import Runtime
 
 log = get_logger(__name__)
@@ -113,7 +113,8 @@ class Worker(arq.worker.Worker):
 
     async def _redis_answers(self) -> bool:
         with suppress(*GONE):
-            return bool(await self.pool.ping())
+            async with asyncio.timeout(TIMEOUT):  # the pool's own is as long as a wait for a ring
+                return bool(await self.pool.ping())
         return False
 
     async def close(self) -> None:

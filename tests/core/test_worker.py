@@ -144,6 +144,20 @@ async def test_redis_dies_and_comes_back_and_nobody_restarts_anything(
         await until(a_worker_waits, runtime)
 
 
+async def test_while_redis_hangs_jobs_start_as_soon_as_while_it_is_away(
+    runtime: Runtime, start: Start, ran: asyncio.Event, server: RedisServer
+) -> None:
+    async with start():
+        await until(a_worker_waits, runtime)
+        server.halt()
+        for most in (SECONDS, 4, 4):
+            ran.clear()
+            await put(runtime, "probe.tell")
+            with anyio.fail_after(most):
+                await ran.wait()
+        server.go_on()
+
+
 async def test_a_worker_starts_and_works_without_redis(
     runtime: Runtime, start: Start, ran: asyncio.Event, server: RedisServer
 ) -> None:
