@@ -17,7 +17,7 @@ from project.core import BadRequest, Invalid, Principal, enqueue
 from project.core.jobs.mailing import send_mail
 from project.core.web.limits import Limiter, client_address
 
-DEAD = "This link no longer counts: it was used, is too old, or something changed since. Ask for a new one."
+DEAD = "This link no longer works: it was used, is too old, or something changed since. Ask for a new one."
 
 
 async def ask_for_reset(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:

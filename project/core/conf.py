@@ -131,7 +131,12 @@ class Settings(EnvSettings):
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
-    WORKER_THREADS: int = Field(default=4, ge=1, le=64, description="Threads of one process for jobs that block.")
+    WORKER_THREADS: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Jobs that one process runs at once in threads or child processes.",
+    )
     WORKER_GRACE: float = Field(
         default=15, ge=0, le=3600, description="Seconds that running jobs have to end when a process stops."
     )

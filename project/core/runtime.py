@@ -1,5 +1,6 @@
 """Runtime: builds what a process needs, opens it once, closes it in order."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -39,6 +40,7 @@ class Runtime:
         self.mail = Mailer(settings, [app.path for app in self.registry.apps], self.url)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
+        self.beside = asyncio.Semaphore(settings.WORKER_THREADS)  # jobs that run in threads or processes
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())
         self.database.info["queue"] = self.queue
         self.runs_jobs = True  # tests run them by hand

@@ -113,7 +113,7 @@ async def test_a_link_that_no_longer_counts_says_so_and_offers_another(
     client: httpx2.AsyncClient, page: str, token: str
 ) -> None:
     tab = await Page(client).open(f"{page}?token={token}")
-    assert (tab.status, tab.heading) == (400, "This link no longer counts")
+    assert (tab.status, tab.heading) == (400, "This link no longer works")
     await tab.click("Send a new link")
     assert tab.heading in {"Forgot your password?", "Confirm your e-mail", "Log in"}
 

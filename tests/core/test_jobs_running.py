@@ -230,6 +230,24 @@ async def test_a_function_that_computes_runs_in_a_process_and_is_killed_at_its_t
     assert (await jobs.only("probe.spins")).error.startswith("TimeoutError")
 
 
+@pytest.mark.parametrize(("how", "words"), [("silent", "it cannot say why"), ("large", "too large to keep")])
+async def test_what_cannot_be_kept_is_told_in_words(runtime: Runtime, jobs: Jobs, how: str, words: str) -> None:
+    await put(runtime, "probe.strange", how=how)
+    assert await jobs.run() == [State.DEAD]
+    assert words in (await jobs.only()).error
+
+
+async def test_jobs_beside_the_loop_wait_for_their_turn_outside_of_their_timeout(
+    runtime: Runtime, jobs: Jobs, other: Executor
+) -> None:
+    async with runtime.beside, runtime.beside, runtime.beside, runtime.beside:
+        await put(runtime, "probe.spins")
+        task, _ = await start(other)
+        done, _ = await asyncio.wait([task], timeout=1.5)  # longer than its timeout
+        assert not done
+    assert await task == State.DEAD
+
+
 async def test_rows_that_ended_long_ago_are_swept_dead_letters_later(runtime: Runtime, jobs: Jobs) -> None:
     await put(runtime, "probe.nothing")
     await put(runtime, "probe.hopeless")

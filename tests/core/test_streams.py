@@ -205,3 +205,18 @@ async def test_who_leaves_in_the_middle_of_a_frame_frees_their_subscription(runt
     scope = {"type": "http", "method": "GET", "headers": [], "query_string": b"", "state": {"principal": None}}
     await streams.stream(Request(scope), runtime, "leaving", snapshot=snapshot)(scope, receive, send)
     assert runtime.bus.listeners("leaving") == 0
+
+
+async def test_one_visitor_follows_so_many_streams_at_once(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST", 2)
+    async with reading(site) as first, reading(site) as second:
+        for reader in (first, second):
+            await reader.frame()
+        async with httpx2.AsyncClient(base_url=site.state.address) as client:
+            third = await client.get(EVENTS)
+        assert (third.status_code, third.json()["code"]) == (429, "too_many")
+    async with asyncio.timeout(SECONDS):
+        while site.state.runtime.bus.streams:  # noqa: ASYNC110 - the server learns by itself that they have left
+            await asyncio.sleep(0.01)
+    async with reading(site):
+        pass

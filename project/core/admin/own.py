@@ -85,8 +85,7 @@ class JobAdmin(ModelAdmin, model=Job):
     icon = "fa-solid fa-gears"
     can_create = can_edit = can_export = False
     column_list = [
-        *(Job.name, Job.state, Job.created_at, Job.started_at, "ran", Job.failures, Job.error),
-        *(Job.queue, Job.owner),
+        *(Job.state, Job.name, Job.error, Job.created_at, "ran", Job.failures, Job.queue, Job.owner),
     ]
     column_details_list = [
         *(Job.name, Job.state, Job.queue, Job.owner, "progress", Job.failures, Job.error),

@@ -6,7 +6,7 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,12 +20,14 @@ from project.core.jobs.declaring import GiveUp, JobType
 from project.core.jobs.table import CHANGED, State, topic
 from project.core.live.bus import publish
 from project.core.log import redact, request_id
+from project.core.pool import ThreadPool
 
 if TYPE_CHECKING:
     from project.core.runtime import Runtime
 
 PROGRESS_SECONDS = 0.5
-ERROR_ROOM = 2000
+ERROR_ROOM = 2000  # characters
+RESULT_ROOM = 1_000_000  # bytes of JSON
 LARGEST = 2**31 - 1  # what an integer column holds
 
 
@@ -89,29 +91,37 @@ async def call(running: Running, kind: JobType) -> Any:
     token = request_id.set(running.row.request_id)
     try:
         arguments = kind.read(running.row.arguments)
-        async with asyncio.timeout(kind.timeout):
+        room = nullcontext() if kind.runs_in == "loop" else running.runtime.beside
+        async with room, asyncio.timeout(kind.timeout):
             match kind.runs_in:
                 case "loop":
                     result = await kind.function(running, **arguments)
                 case "thread":
                     result = await running.runtime.threads.run(kind.function, **arguments)
                 case "process":
-                    result = await _in_process(kind.function, arguments)
-        # There and back: what is no Unicode fails here and not in the table; what is no number becomes null.
-        return None if result is None else pydantic_core.from_json(pydantic_core.to_json(result, inf_nan_mode="null"))
+                    result = await _in_process(running.runtime.threads, kind.function, arguments)
+        return None if result is None else _as_kept(result)
     finally:
         request_id.reset(token)
 
 
-async def _in_process(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+def _as_kept(result: Any) -> Any:
+    """The result in JSON's types: what is no Unicode or has no end fails here and not in the table; no NaN."""
+    encoded = pydantic_core.to_json(result, inf_nan_mode="null")
+    if len(encoded) > RESULT_ROOM:
+        raise ValueError(f"a result of {len(encoded):,} bytes is too large to keep: write it to a table or a file")
+    return pydantic_core.from_json(encoded)
+
+
+async def _in_process(threads: ThreadPool, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """In a process of its own, which is killed when the job is cancelled or takes too long."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_there, args=(theirs, function.__module__, function.__name__, arguments))
     try:
-        await asyncio.to_thread(process.start)
+        await threads.run(process.start)
         theirs.close()
-        good, outcome = await asyncio.to_thread(ours.recv)
+        good, outcome = await threads.run(ours.recv)
     except EOFError:
         raise RuntimeError(f"the process of {function.__name__} died") from None
     finally:
@@ -134,7 +144,11 @@ def describe(error: BaseException) -> str:
     """The error for the row: what it is, where in the code it happened, its words; secrets masked."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" in {frame.filename.rpartition('/')[2]}, line {frame.lineno}" for frame in last)
-    text = str(error) if isinstance(error, GiveUp) else f"{type(error).__name__}{where}: {error}"
+    try:
+        words = str(error)
+    except Exception:
+        words = "it cannot say why"
+    text = words if isinstance(error, GiveUp) else f"{type(error).__name__}{where}: {words}"
     return storable(redact(text))[:ERROR_ROOM]
 
 

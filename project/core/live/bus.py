@@ -1,7 +1,7 @@
 """The bus: what is published on a topic reaches whoever is subscribed to it, here inside one process."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
@@ -59,6 +59,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: dict[str, set[Subscription]] = {}
+        self.streams = Counter[str]()  # {visitor: how many streams they follow}
 
     async def publish(self, topic: str, event: Event) -> None:
         """Send now, from code without a unit of work; never waits, never fails because Redis is away.

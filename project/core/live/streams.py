@@ -13,6 +13,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from project.core.errors import TooMany
 from project.core.identity import Principal, principal
 from project.core.live.bus import Subscription
 from project.core.live.events import END, GAP, Event
@@ -25,6 +26,7 @@ log = get_logger(__name__)
 HEARTBEAT = 15.0  # seconds of silence before a comment is sent, so that no proxy takes the stream for dead
 RECHECK = 30.0  # seconds between two questions whether the visitor still is who they were
 RETRY_MS = 1000  # a browser that lost the stream waits so long before it comes back, and up to as long again
+MOST = 20  # streams of one visitor in one process: each reads what changed
 REMEMBERED = 200  # ids of events that a stream has sent
 BEAT = Event("heartbeat")
 
@@ -58,6 +60,8 @@ def stream(
 ) -> EventStream:
     """A topic as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
 
+    Raises TooMany for the 21st at once of one visitor in this process.
+
     It ends when the visitor leaves, signs out or becomes somebody else, and when the process stops.
 
     Args:
@@ -71,9 +75,17 @@ def stream(
         render: HTML of an event, for `ui.stream` in a page; without it the data is sent as JSON under its type.
         until: whether this event is the last one; then `end` follows and the client does not come back.
     """
+    if runtime.bus.streams[_visitor(request)] >= MOST:
+        raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     sent = deque([last] if last else [], REMEMBERED)
     return EventStream(_Stream(request, runtime, topic, snapshot, replay, render, until, sent).frames())
+
+
+def _visitor(request: Request) -> str:
+    """Whoever is signed in, else the address."""
+    user: Principal | None = getattr(request.state, "principal", None)
+    return str(user.id) if user else request.client.host if request.client else ""
 
 
 @dataclass
@@ -91,10 +103,12 @@ class _Stream:
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the answer."""
-        yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
-        if self.request.method == "HEAD":
-            return
+        streams, whose = self.runtime.bus.streams, _visitor(self.request)
+        streams[whose] += 1
         try:
+            yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
+            if self.request.method == "HEAD":
+                return
             self.visitor = await principal(self.request)
             async with self.runtime.bus.subscribe(self.topic) as events:
                 events.put(GAP)
@@ -111,6 +125,10 @@ class _Stream:
                             return
         except Exception:
             log.exception("a stream broke off", topic=self.topic)
+        finally:
+            streams[whose] -= 1
+            if not streams[whose]:
+                del streams[whose]
 
     async def _next(self, events: Subscription) -> Event | None:
         """What happens next, if only a heartbeat; None when the stream is over."""

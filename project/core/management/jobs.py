@@ -59,12 +59,14 @@ async def show(runtime: Runtime, job_id: str) -> None:
 
     async with runtime.unit_of_work(write=False) as db:
         job = await find(db, await _id(db, job_id))
-    told = job.model_dump(exclude={"arguments", "result", "key"}) | {
+    first = {"id": job.id, "name": job.name, "state": job.state.value, "error": job.error}
+    last = {
         "waited": figures.waited(job),
         "took": figures.ran(job),
         "arguments": figures.readable(job.arguments),
         "result": figures.readable(job.result),
     }
+    told = first | job.model_dump(exclude={"key", *first, *last}) | last
     for name, value in masked("", told).items():
         text = "" if value is None else str(value)
         click.echo(f"{name:<14}" + text.replace("\n", f"\n{'':<14}") if text else name)

@@ -13,7 +13,10 @@ from project.core.management import Site
 @click.option("--concurrency", type=click.IntRange(1, 1000), help="Jobs at once; WORKER_CONCURRENCY otherwise.")
 @click.pass_obj
 def worker(site: Site, queues: str, concurrency: int | None) -> None:
-    """Run jobs until Ctrl-C or SIGTERM; what runs then has WORKER_GRACE seconds to end."""
+    """Run jobs beside the web processes, for sites with Redis.
+
+    Ctrl-C and SIGTERM give what runs WORKER_GRACE seconds to end; the rest goes back to the queue.
+    """
     from project.core.worker import worker_settings
 
     names = [name.strip() for name in queues.split(",") if name.strip()]

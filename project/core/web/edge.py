@@ -79,7 +79,7 @@ class Edge:
         finally:
             if scope["type"] == "http":
                 elapsed = round((time.perf_counter() - started) * 1000, 1)
-                level = logging.DEBUG if static else logging.INFO
+                level = logging.DEBUG if static or scope["path"] == "/_dev/reload" else logging.INFO
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
                     log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
             request_id.reset(token)

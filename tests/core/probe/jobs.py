@@ -121,6 +121,21 @@ def sleeps(seconds: float) -> str:
     return "slept"
 
 
+class Silent(Exception):
+    """Has no words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@job(max_tries=1)
+async def strange(running: Running, how: str) -> str:
+    """End in a way that is hard to write down."""
+    if how == "silent":
+        raise Silent
+    return "x" * 2_000_000
+
+
 @job(runs_in="process", timeout=30)
 def squares(numbers: list[int]) -> list[int]:
     """Compute."""
@@ -143,4 +158,4 @@ async def often(running: Running) -> None:
 
 
 ALL = [write, mark, boom, hopeless, leave, lean, hang, block, die, nothing, clock, once, slowly, count, sleeps]
-ALL += [squares, spins]
+ALL += [squares, strange, spins]
