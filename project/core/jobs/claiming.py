@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,18 +14,20 @@ from project.core.jobs.table import WAITING, Job, State, db_now
 
 LEASE_SECONDS = 30
 DEATHS = 3
+PARAMETERS = ("queues", "room", "some", "claimer")
 RUNNING = col(Job.state) == State.RUNNING
 DIED = "The worker that ran it stopped without a word."
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A row that this worker holds while its lease lasts; `attempt` is the fence its statements are checked by."""
+    """A row that this worker holds while its lease lasts; `attempt` and `worker` are the fence of its statements."""
 
     id: UUID
     name: str
     arguments: dict[str, Any]
     attempt: int
+    worker: str
     failures: int
     deaths: int
     queue: str
@@ -42,17 +45,30 @@ COLUMNS = [getattr(Job, name) for name in Claimed.__slots__]
 
 async def claim(db: AsyncSession, queues: Collection[str], worker: str, room: int) -> list[Claimed]:
     """Take up to `room` due rows. Owners take turns, the longest waiting first; what belongs to nobody is one owner."""
+    postgresql = db.get_bind().dialect.name == "postgresql"
+    if postgresql:  # a claim that a crash of the server takes back is claimed again; whatever ends a job is durable
+        await db.execute(sa.text("SET LOCAL synchronous_commit TO off"))
+    wanted = {"queues": list(queues), "claimer": worker, "room": room, "some": 4 * room}
+    taken = await db.execute(_claiming(postgresql), wanted, execution_options={"synchronize_session": False})
+    return [Claimed(*row) for row in taken]
+
+
+@lru_cache
+def _claiming(postgresql: bool) -> Any:
+    """The statement, built once, since building it takes as long as running it."""
+    given: list[Any] = [sa.bindparam(name, expanding=name == "queues") for name in PARAMETERS]
+    queues, room, some, claimer = given
     due = WAITING & (col(Job.due_at) <= db_now()) & col(Job.queue).in_(queues)
     oldest = (col(Job.due_at), col(Job.id))
     turn = sa.func.row_number().over(partition_by=col(Job.owner), order_by=oldest).label("turn")
     owned = select(col(Job.id), col(Job.due_at), turn).where(due, col(Job.owner).is_not(None))
     # Only a few of these are numbered: nobody's jobs may be many thousands.
-    free = select(col(Job.id), col(Job.due_at)).where(due, col(Job.owner).is_(None)).order_by(*oldest).limit(4 * room)
+    free = select(col(Job.id), col(Job.due_at)).where(due, col(Job.owner).is_(None)).order_by(*oldest).limit(some)
     nobodys = free.subquery()
     numbered = sa.func.row_number().over(order_by=(nobodys.c.due_at, nobodys.c.id))
     turns = sa.union_all(owned, sa.select(nobodys.c.id, nobodys.c.due_at, numbered)).subquery()
     queued = select(col(Job.id)).where(WAITING)
-    if db.get_bind().dialect.name == "postgresql":
+    if postgresql:
         # Row by row by the key: a join is planned by statistics, which know nothing of a flood that has just come.
         in_turn = sa.select(turns).order_by(turns.c.turn, turns.c.due_at).subquery()
         row = queued.where(col(Job.id) == in_turn.c.id).with_for_update(skip_locked=True).lateral()
@@ -62,17 +78,16 @@ async def claim(db: AsyncSession, queues: Collection[str], worker: str, room: in
     held = {
         "state": State.RUNNING,
         "attempt": Job.attempt + 1,
-        "worker": worker,
+        "worker": claimer,
         "started_at": db_now(),
         "lease_until": db_now(LEASE_SECONDS),
     }
-    statement = sa.update(Job).where(col(Job.id).in_(chosen)).values(held).returning(*COLUMNS)
-    taken = await db.execute(statement, execution_options={"synchronize_session": False})
-    return [Claimed(*row) for row in taken]
+    return sa.update(Job).where(col(Job.id).in_(chosen)).values(held).returning(*COLUMNS)
 
 
 def _held(rows: Sequence[Claimed]) -> sa.ColumnElement[bool]:
-    return sa.tuple_(col(Job.id), col(Job.attempt)).in_([(row.id, row.attempt) for row in rows]) & RUNNING
+    mine = [(row.id, row.attempt, row.worker) for row in rows]
+    return sa.tuple_(col(Job.id), col(Job.attempt), col(Job.worker)).in_(mine) & RUNNING
 
 
 async def end(db: AsyncSession, rows: Sequence[Claimed], state: State, **values: Any) -> list[UUID]:
