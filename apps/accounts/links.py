@@ -5,6 +5,7 @@ Whoever asks learns nothing: the request only enqueues a job with the e-mail, wh
 
 from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import InvalidResetPasswordToken, InvalidVerifyToken
+from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete
 from starlette.requests import HTTPConnection
@@ -13,7 +14,7 @@ from apps.accounts import services
 from apps.accounts.manager import UserManager, state_of
 from apps.accounts.models import Session, User
 from apps.accounts.schemas import EmailChange
-from project.core import BadRequest, Invalid, Principal, enqueue
+from project.core import BadRequest, Conflict, Invalid, Principal, enqueue
 from project.core.jobs.mailing import send_mail
 from project.core.web.limits import Limiter, client_address
 
@@ -56,7 +57,7 @@ async def reset_password(
     await _count_use(manager, limiter, conn)
     try:
         user = await manager.reset_password(token, password)
-    except InvalidResetPasswordToken:
+    except (InvalidResetPasswordToken, Conflict):  # Conflict: used a moment ago
         raise BadRequest(DEAD, code="dead_link") from None
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="new_password") from None
@@ -66,11 +67,20 @@ async def reset_password(
     return user
 
 
-async def verify(manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str) -> User:
-    """Verify the e-mail by a link; raises BadRequest for a dead one, TooMany."""
+async def verify(
+    manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str, password: SecretStr | None = None
+) -> User:
+    """Verify the e-mail by a link, and by the sign-up's password where that opens the account.
+
+    Raises BadRequest for a dead link, Invalid for a wrong password, TooMany: this is a door to guess it, too.
+    """
     await _count_use(manager, limiter, conn)
+    found = await manager.holder(manager.verification_token_audience, token) if manager.confirms else None
+    if found is not None:
+        await manager.user_db.db.release()
+        await services.count_try(manager, limiter, conn, found[0].email)
     try:
-        return await manager.verify(token)
+        return await manager.verify(token, password=password.get_secret_value() if password else "")
     except InvalidVerifyToken:
         raise BadRequest(DEAD, code="dead_link") from None
 

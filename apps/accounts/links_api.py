@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, status
 from apps.accounts import links
 from apps.accounts.identity import CurrentUser
 from apps.accounts.manager import Manager
-from apps.accounts.schemas import EmailChange, EmailOnly, LinkToken, MailSent, PasswordReset
+from apps.accounts.schemas import EmailChange, EmailOnly, EmailVerify, LinkToken, MailSent, PasswordReset
 from project.core.web.deps import CurrentLimiter
 
 router = APIRouter()
@@ -23,9 +23,14 @@ async def request_verify(data: Whose, request: Request, manager: Manager, limite
 
 
 @router.post("/verify/confirm", status_code=status.HTTP_204_NO_CONTENT)
-async def confirm_verify(data: ByLink, request: Request, manager: Manager, limiter: CurrentLimiter) -> None:
-    """Verify an e-mail by the link's token, once."""
-    await links.verify(manager, limiter, request, data.token)
+async def confirm_verify(
+    data: Annotated[EmailVerify, Body(description="The token of the link, and the password of the sign-up.")],
+    request: Request,
+    manager: Manager,
+    limiter: CurrentLimiter,
+) -> None:
+    """Verify an e-mail by the link's token, once; where this opens the account, the sign-up's password is needed."""
+    await links.verify(manager, limiter, request, data.token, data.password)
 
 
 @router.post("/password/forgot", status_code=status.HTTP_202_ACCEPTED)

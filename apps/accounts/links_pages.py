@@ -7,21 +7,33 @@ that look through mail open links, too.
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from apps.accounts import links
+from apps.accounts.conf import confirms
 from apps.accounts.identity import CurrentUser, OptionalUser
 from apps.accounts.manager import Manager
-from apps.accounts.schemas import Confirmation, EmailChange, EmailOnly, PasswordResetForm
+from apps.accounts.schemas import Confirmation, EmailChange, EmailOnly, Opening, PasswordResetForm
 from project.core import Form, Submitted, on_invalid, redirect, render
 from project.core.web.deps import CurrentLimiter
+from project.core.web.forms.reading import FormReader
 
 router = APIRouter()
 COOKIE, SECONDS = "link", 900
 PRIVATE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 TOKEN = re.compile(r"[\w.-]{1,2000}", re.A)
 LinkQuery = Annotated[str, Query(description="The token, from the link.")]
+
+
+class VerificationReader(FormReader):
+    """Reads the form that the page shows: with a password where verifying opens the account."""
+
+    async def __call__(self, request: Request) -> BaseModel:
+        return await FormReader(Opening if confirms(request.app.state.runtime) else Confirmation)(request)
+
+
+Verification = Annotated[Confirmation, Depends(VerificationReader(Confirmation))]
 
 
 async def _arrive(
@@ -84,19 +96,18 @@ async def reset(
 @router.get("/verify", name="accounts:verify")
 async def verify_form(request: Request, manager: Manager, user: OptionalUser, token: LinkQuery = "") -> Response:
     """The page with the button that verifies an e-mail, reached by a link."""
-    audience = manager.verification_token_audience
-    return await _arrive(
-        request, manager, token, audience, "accounts/verify.html", Confirmation, "accounts:request_verify"
-    )
+    audience, form = manager.verification_token_audience, Opening if manager.confirms else Confirmation
+    return await _arrive(request, manager, token, audience, "accounts/verify.html", form, "accounts:request_verify")
 
 
 @router.post("/verify")
 @on_invalid("accounts/verify.html")
 async def verify(
-    request: Request, data: Submitted[Confirmation], manager: Manager, limiter: CurrentLimiter, user: OptionalUser
+    request: Request, data: Verification, manager: Manager, limiter: CurrentLimiter, user: OptionalUser
 ) -> Response:
-    """Verify the e-mail."""
-    await links.verify(manager, limiter, request, request.cookies.get(COOKIE, ""))
+    """Verify the e-mail, with the sign-up's password where that opens the account."""
+    password = data.password if isinstance(data, Opening) else None
+    await links.verify(manager, limiter, request, request.cookies.get(COOKIE, ""), password)
     words = "Your e-mail is confirmed." if user else "Your e-mail is confirmed. Log in to begin."
     return redirect("accounts:profile" if user else "accounts:login", flash=words)
 

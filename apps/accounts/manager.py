@@ -19,7 +19,7 @@ from sqlmodel import col, select
 from apps.accounts.conf import AccountsSettings, confirms
 from apps.accounts.models import User
 from apps.accounts.schemas import UserCreate, normalise_email
-from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Runtime
+from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Invalid, Runtime
 from project.core.signing import BadToken, Signer
 
 # OWASP's floor is 19 MiB, t=2, p=1; a weaker stored hash is replaced at the next log-in.
@@ -28,6 +28,10 @@ HASHER = PasswordHelper(PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_4
 
 # Nobody knows the password of this hash: it makes an unknown e-mail cost what a known one costs (Django #20760).
 NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$STm1Ln1OBxCK0cm5ut+HUw$xTd67Xs/y9dsJFwMhum4AcOVrL+5JapRD2a7seTpePY"
+
+NOT_THE_SIGN_UPS = (
+    "This is not the password of this sign-up. If it was not you who signed up, choose a new one: Forgot your password?"
+)
 
 
 class UserDB(BaseUserDatabase[User, UUID]):
@@ -137,10 +141,18 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         token = self.token(user, self.verification_token_audience, self.verification_token_lifetime_seconds)
         await self.on_after_request_verify(user, token, request)
 
-    async def verify(self, token: str, request: Request | None = None) -> User:
-        """Mark the e-mail as verified with a token of request_verify, once; raises InvalidVerifyToken."""
+    async def verify(self, token: str, request: Request | None = None, *, password: str = "") -> User:
+        """Mark the e-mail as verified with a token of request_verify, once; raises InvalidVerifyToken.
+
+        Where this opens the account, it takes the sign-up's password, too, or raises Invalid: whoever reads the mail
+        must not open an account whose password somebody else has chosen.
+        """
         found = await self.holder(self.verification_token_audience, token)
-        if found is None or not await self.user_db.replace(found[0], is_verified=True):
+        if found is None:
+            raise exceptions.InvalidVerifyToken
+        if self.confirms and not await self.password_matches(found[0], password):
+            raise Invalid(NOT_THE_SIGN_UPS, field="password", code="wrong_password")
+        if not await self.user_db.replace(found[0], is_verified=True):
             raise exceptions.InvalidVerifyToken
         await self.on_after_verify(found[0], request)
         return found[0]

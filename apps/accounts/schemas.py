@@ -127,6 +127,14 @@ class LinkToken(BaseModel):
     token: LinkCode
 
 
+class EmailVerify(LinkToken):
+    """The same, and what proves that it was you who signed up."""
+
+    password: SecretStr | None = Field(
+        default=None, max_length=256, description="The one chosen at sign-up, needed where the link opens the account."
+    )
+
+
 class PasswordReset(BaseModel):
     """A new password, by the token of a link."""
 
@@ -142,6 +150,15 @@ class PasswordResetForm(BaseModel):
 
 class Confirmation(BaseModel):
     """A button and nothing else."""
+
+
+class Opening(Confirmation):
+    """The button that opens an account; the password proves that it was you who signed up."""
+
+    password: Password = Field(
+        title="The password you chose when you signed up",
+        description="If it was not you who signed up, choose a new one: Forgot your password?",
+    )
 
 
 class EmailChange(BaseModel):

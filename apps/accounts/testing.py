@@ -56,7 +56,12 @@ async def links_for(app: FastAPI, user: User, new_email: str = "new@example.com"
 
 @pytest.fixture
 def confirming(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sign up as in production: the link in a mail opens the account."""
+    """Sign up as in production: the link in a mail and the sign-up's password open the account."""
+    confirm_sign_ups(app, monkeypatch)
+
+
+def confirm_sign_ups(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for any app, while the test runs."""
     conf = app.state.runtime.conf(AccountsSettings)
     monkeypatch.setitem(app.state.runtime._conf, AccountsSettings, conf.model_copy(update={"SIGNUP": "confirm"}))
 

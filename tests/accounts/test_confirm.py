@@ -6,11 +6,13 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlmodel import select
 
-from apps.accounts.manager import HASHER
+from apps.accounts.manager import HASHER, UserManager
 from apps.accounts.models import User
-from apps.accounts.testing import PASSWORD, MakeUser
+from apps.accounts.testing import PASSWORD, MakeUser, links_for
 from project.core import AsyncSession
 from project.core.mail import Mailer, Message
 from project.core.testing.jobs import Jobs
@@ -21,6 +23,7 @@ from project.core.web.limits import Limiter
 
 API = "/api/v1/accounts"
 ANN = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann"}
+CHOSEN = "The password you chose when you signed up"
 CLASSES = ["knows", "ghost", "quits", "waits"]  # equally long: the e-mail is in a form that is shown again
 ASKING = {
     "JSON sign-up": (f"{API}/users", True),
@@ -54,7 +57,8 @@ async def test_an_account_opens_by_the_link_in_its_mail(
     assert (await client.post(f"{API}/token", data=form)).status_code == 400
     await jobs.run()
     assert (mailbox.only().to, mailbox.only().subject) == ("ann@example.com", "Welcome to Uptempo")
-    page = await Page(client).open(mailbox.only().link).submit("Confirm")
+    assert "and the password you" in mailbox.only().text
+    page = await Page(client).open(mailbox.only().link).fill(CHOSEN, PASSWORD).submit("Confirm")
     assert page.messages == ["Your e-mail is confirmed. Log in to begin."]
     await page.fill("E-mail", "ann@example.com").fill("Password", PASSWORD).submit("Log in")
     assert (await client.get(f"{API}/me")).json()["name"] == "Ann"
@@ -92,6 +96,65 @@ async def test_whoever_signs_up_for_an_address_that_waits_already_opens_it_with_
     await page.submit("Set the password")
     assert (await client.post(f"{API}/login", json=ANN)).status_code == 422
     assert (await client.post(f"{API}/login", json=ANN | {"password": "a brand new one"})).status_code == 200
+
+
+async def test_a_link_does_not_open_what_a_stranger_began_with_ones_address(
+    either_page: Page, client: httpx2.AsyncClient, jobs: Jobs, mailbox: Mailbox, db: AsyncSession
+) -> None:
+    """Somebody signs up with Ann's address; she takes the welcome for her own, and presses the button."""
+    await client.post(f"{API}/users", json=ANN | {"password": "of a stranger"})
+    await jobs.run()
+    page = await either_page.open(mailbox.only().link)
+    assert "Forgot your password?" in page.text
+    await page.fill(CHOSEN, "").submit("Confirm")
+    assert (page.status, list(page.errors)) == (422, [CHOSEN])
+    await page.fill(CHOSEN, PASSWORD).submit("Confirm")
+    assert (page.status, "If it was not you who signed up" in page.errors[CHOSEN]) == (422, True)
+    token = {"token": mailbox.only().link.partition("?token=")[2]}
+    refused = [await client.post(f"{API}/verify/confirm", json=token | sent) for sent in ({}, {"password": PASSWORD})]
+    assert [(answer.status_code, answer.json()["errors"][0]["field"]) for answer in refused] == [(422, "password")] * 2
+    assert not (await db.exec(select(User))).one().is_verified
+    assert (await client.post(f"{API}/login", json=ANN | {"password": "of a stranger"})).status_code == 422
+    mailbox.clear()
+    await page.click("Forgot your password?").fill("E-mail", "ann@example.com").submit("Send the link")
+    await jobs.run()
+    await page.open(mailbox.only().link).fill("New password", "a brand new one").submit("Set the password")
+    assert (await client.post(f"{API}/login", json=ANN | {"password": "of a stranger"})).status_code == 422
+    assert (await client.post(f"{API}/login", json=ANN | {"password": "a brand new one"})).status_code == 200
+
+
+async def test_a_mistyped_password_leaves_the_link_as_it_was(
+    either_page: Page, app: FastAPI, client: httpx2.AsyncClient, make_user: MakeUser
+) -> None:
+    page = await either_page.open((await links_for(app, await make_user()))["/accounts/verify"])
+    await page.fill(CHOSEN, "mistyped").submit("Confirm")
+    await page.fill(CHOSEN, PASSWORD).submit("Confirm")
+    assert (page.url, page.messages) == ("/accounts/login", ["Your e-mail is confirmed. Log in to begin."])
+    assert (await client.post(f"{API}/login", json=ANN)).status_code == 200
+
+
+async def test_a_link_and_a_password_open_an_account_over_json_once(
+    app: FastAPI, client: httpx2.AsyncClient, make_user: MakeUser, db: AsyncSession
+) -> None:
+    """Also when the password's stored hash is an old, weak one, which is replaced on the way."""
+    user = await make_user()
+    weak = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)).hash(PASSWORD)
+    await UserManager(db, app.state.runtime).user_db.replace(user, hashed_password=weak)
+    await db.commit()
+    data = {"token": (await links_for(app, user))["/accounts/verify"].partition("=")[2], "password": PASSWORD}
+    used = [await client.post(f"{API}/verify/confirm", json=data) for _ in range(2)]
+    assert [answer.status_code for answer in used] == [204, 400]
+    assert (await client.post(f"{API}/login", json=ANN)).status_code == 200
+
+
+async def test_a_link_gives_no_more_tries_of_the_password_than_the_log_in(
+    app: FastAPI, client: httpx2.AsyncClient, make_user: MakeUser
+) -> None:
+    data = {"token": (await links_for(app, await make_user()))["/accounts/verify"].partition("=")[2]}
+    await client.post(f"{API}/login", json=ANN)
+    tries = [await client.post(f"{API}/verify/confirm", json=data | {"password": f"try {n}"}) for n in range(10)]
+    assert [answer.status_code for answer in tries] == [422] * 9 + [429]
+    assert (await client.post(f"{API}/verify/confirm", json=data | {"password": PASSWORD})).status_code == 429
 
 
 async def test_whoever_signs_up_with_a_strangers_address_writes_nothing_to_them(

@@ -1,5 +1,6 @@
 """What the links in mails do: verify an e-mail, set a new password, change the e-mail; each counts once."""
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ from sqlmodel import select
 
 from apps.accounts.manager import UserManager
 from apps.accounts.models import Session, User
-from apps.accounts.testing import PASSWORD, MakeUser, SignIn
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, links_for
 from project.core import AsyncSession, Runtime
 from project.core.jobs import Job
 from project.core.testing.jobs import Jobs
@@ -143,6 +144,15 @@ async def test_a_link_counts_once(
 ) -> None:
     token = make(manager, await make_user(), kind)
     assert [(await use(client, kind, token)).status_code for _ in range(2)] == [204, 400]
+
+
+async def test_of_ten_uses_at_once_one_counts_and_the_others_find_a_dead_link(
+    live_app: FastAPI, live_client: httpx2.AsyncClient
+) -> None:
+    link = (await links_for(live_app, await add_user(live_app)))["/accounts/reset"]
+    used = await asyncio.gather(*(use(live_client, "reset", token_in(link)) for _ in range(10)))
+    assert sorted(answer.status_code for answer in used) == [204] + [400] * 9
+    assert {answer.json()["code"] for answer in used if answer.is_error} == {"dead_link"}
 
 
 @pytest.mark.parametrize("kind", USE)

@@ -4,10 +4,11 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 
-from apps.accounts.testing import add_user, links_for
+from apps.accounts.testing import add_user, confirm_sign_ups, links_for
 from project.core.management import browsing
 from tests.browser.visitors import Visit
 
@@ -82,6 +83,20 @@ async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit
     forms = ("signup", "login", "profile", "password", "delete", "forgot", "verify/request", "email", "reset")
     refused = {f"/accounts/{name} refused" for name in forms}
     assert refused | {"/", "/api/docs", "/admin/", "/admin/user/list", *browsing.REFUSAL_PATHS} <= seen
+
+
+async def test_the_page_that_opens_an_account_does_so_too(
+    visit: Visit, site: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm_sign_ups(site, monkeypatch)
+    visitor = await visit()
+    visitor.provokes = {422}
+    await visitor.page.add_init_script(AXE)
+    seen: set[str] = set()
+    await visitor.page.goto((await links_for(site, await add_user(site, "opener@example.com")))["/accounts/verify"])
+    trouble = await look_at(visitor.page, "/accounts/verify", seen)
+    assert not trouble, "\n".join(trouble)
+    assert "/accounts/verify refused" in seen
 
 
 async def look_at(page: Page, path: str, seen: set[str]) -> list[str]:
