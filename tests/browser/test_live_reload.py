@@ -7,6 +7,11 @@ from playwright.async_api import Browser, expect
 
 from tests.core.conftest import SECONDS, serving, until_it_answers
 
+HELLO = """() => new Promise((said) => {
+    const source = new EventSource("/_dev/reload");
+    source.addEventListener("hello", () => { source.close(); said(); });
+})"""
+
 
 async def test_the_browser_follows_what_is_edited(
     browser: Browser, site_copy: Path, site_environment: dict[str, str]
@@ -20,6 +25,7 @@ async def test_the_browser_follows_what_is_edited(
         page.on("console", lambda line: trouble.append(line.text) if line.type == "error" else None)
         async with page.expect_response("**/_dev/reload"):
             await page.goto(f"{url}/accounts/login")
+        await page.evaluate(HELLO)  # a second stream, so the page's own has said where it stands
         marked = page.locator("body[data-marked]")
         await page.evaluate("document.body.dataset.marked = ''")
 
