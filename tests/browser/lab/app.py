@@ -6,7 +6,20 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from project.core import AppConfig, CurrentRuntime, Forbidden, Form, Submitted, TooMany, on_invalid, redirect, render
+from project.core import (
+    DB,
+    AppConfig,
+    CurrentRuntime,
+    Forbidden,
+    Form,
+    Submitted,
+    TooMany,
+    enqueue,
+    on_commit,
+    on_invalid,
+    redirect,
+    render,
+)
 from project.core.live import Event, stream
 from project.core.templating import render_block
 
@@ -30,9 +43,8 @@ async def wish_form(request: Request) -> Response:
 
 @pages.post("/wish")
 @on_invalid("lab/wish.html")
-async def grant(data: Submitted[Wish]) -> Response:
-    """The answer, once the gate is open."""
-    GRANTED.append(data.note)
+async def grant(data: Submitted[Wish], db: DB) -> Response:
+    """The answer, once the gate is open; granted is what was committed."""
     await GATE.wait()
     match data.answer:
         case "forbidden":
@@ -41,6 +53,12 @@ async def grant(data: Submitted[Wish]) -> Response:
             raise TooMany("Ten a minute are enough.", retry_after=7)
         case "broken":
             raise RuntimeError("a bug of the lab")
+
+    async def granted() -> None:
+        GRANTED.append(data.note)
+
+    await enqueue(db, "core.sweep")  # any row will do: what is written is written once
+    on_commit(db, granted)
     return redirect("lab:wish", flash="Granted.")
 
 
