@@ -207,6 +207,24 @@ async def test_a_renewed_lease_keeps_a_long_job_where_it_is(runtime: Runtime, jo
     await asyncio.wait([task])
 
 
+async def test_a_beat_that_fails_is_not_the_last(other: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats, third = 0, asyncio.Event()
+
+    async def fail() -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 3:
+            third.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(other, "renew", fail)
+    monkeypatch.setattr("project.core.jobs.executor.BEAT_SECONDS", 0.0)
+    beat = asyncio.create_task(other.beat())
+    async with asyncio.timeout(10):
+        await third.wait()
+    beat.cancel()
+
+
 async def test_progress_is_kept(runtime: Runtime, jobs: Jobs) -> None:
     await put(runtime, "probe.count", total=5)
     await jobs.run()

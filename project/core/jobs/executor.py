@@ -125,6 +125,8 @@ class Executor:
                     wait = min(wait, await schedule.tick(db, self.types))
             except AWAY as error:
                 log.warning("the database is away; the worker waits", error=type(error).__name__)
+            except Exception:
+                log.exception("a beat failed; without the next one every lease here would end")
 
     async def renew(self) -> None:
         """Renew the leases of what runs here; cancel what somebody cancelled or another worker has taken."""
@@ -158,14 +160,18 @@ class Executor:
         await asyncio.shield(written)
 
     async def _flush(self) -> None:
-        while self._finished:
-            batch, self._finished = self._finished, []
-            rows = [row for row, _ in batch]
-            await self._surely(lambda db: claiming.end(db, rows, State.DONE, error=""))  # noqa: B023
-            for _, written in batch:
-                if not written.done():
-                    written.set_result(None)
-        self._flushing = None
+        try:
+            while self._finished:
+                batch, self._finished = self._finished, []
+                rows = [row for row, _ in batch]
+                try:
+                    await self._surely(lambda db: claiming.end(db, rows, State.DONE, error=""))  # noqa: B023
+                finally:
+                    for _, written in batch:
+                        if not written.done():
+                            written.set_result(None)
+        finally:
+            self._flushing = None
 
     async def _failed(self, running: Running, error: Exception) -> State | None:
         row, kind = running.row, self.types.get(running.row.name)
