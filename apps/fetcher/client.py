@@ -62,6 +62,14 @@ MESSAGES = {
 }
 
 
+class Outcome(StrEnum):
+    """What a URL came to, in three words; the values are stable."""
+
+    OK = "ok"  # an answer below 400
+    REFUSED = "refused"  # an answer of 400 or more
+    FAILED = "failed"  # no answer, or none that counts
+
+
 class FetchError(Exception):
     """A URL has no result."""
 
@@ -108,6 +116,13 @@ class Fetched:
     def message(self) -> str:
         """The error in words, or nothing."""
         return self.error.message if self.error else ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Answered well, answered with a refusal, or not at all."""
+        if self.error or self.status_code is None:
+            return Outcome.FAILED
+        return Outcome.REFUSED if self.status_code >= 400 else Outcome.OK
 
 
 @dataclass(slots=True)
