@@ -99,9 +99,9 @@ async def test_another_method_path_or_key_and_no_key_are_another_effect(
     ann: httpx2.AsyncClient, probe_app: FastAPI
 ) -> None:
     note = (await ann.post(NOTES, json={"body": "a"}, headers=KEY)).json()
-    for method in ("PUT", "PATCH"):
+    for method, body in (("PUT", "ab"), ("PATCH", "abb")):
         answer = await ann.request(method, f"{NOTES}/{note['id']}", json={"body": "b"}, headers=KEY)
-        assert answer.status_code == 200
+        assert (answer.status_code, answer.json()["body"]) == (200, body)
     await ann.post(f"{AT}/raw", content=b"x", headers=KEY)
     await ann.post(NOTES, json={"body": "a"}, headers={"Idempotency-Key": "another"})
     for _ in range(2):
