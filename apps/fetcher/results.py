@@ -1,6 +1,6 @@
 """Results of a batch: recorded as they come, listed, followed and exported."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -85,7 +85,7 @@ async def latest(db: AsyncSession, batch_id: UUID, limit: int) -> list[Fetch]:
 
 async def walk(
     runtime: Runtime, batch_id: UUID, *, q: str = "", outcome: Outcome | None = None
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[Mapping[str, Any], None]:
     """Every result as plain data, in the order of the URLs, a portion at a time; no connection is held in between."""
     last = -1
     while True:

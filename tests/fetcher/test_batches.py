@@ -1,6 +1,6 @@
 """Batches: submitted by JSON, fetched by a job, recorded as the results come."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 
 import httpx2
 import pytest
@@ -8,24 +8,15 @@ import pytest
 from apps.accounts.testing import SignIn
 from apps.fetcher import jobs as fetcher_jobs
 from apps.fetcher.client import Failure, Fetched, FetchError, Limits, Transport
-from project.core import Runtime
 from project.core.jobs import State
 from project.core.jobs.table import topic
 from project.core.testing.jobs import Jobs
 from project.core.testing.plugin import RecordedBus
 from tests.fetcher.conftest import Script
 
+pytestmark = pytest.mark.usefixtures("scripted")
 BATCHES = "/api/v1/fetcher/batches"
 URLS = ["http://a.example/", "http://b.example/", "words", "http://c.example/"]
-
-
-@pytest.fixture(autouse=True)
-def scripted(runtime: Runtime, script: Script) -> Iterator[Script]:
-    """The app's way out asks nobody."""
-    usual = runtime.find(Transport)
-    runtime.provide(Transport, script)
-    yield script
-    runtime.provide(Transport, usual)
 
 
 async def test_a_batch_is_fetched_by_a_job(

@@ -1,24 +1,15 @@
 """Batches in a browser: with htmx and without, and moving by themselves."""
 
-from collections.abc import Iterator
 
 import pytest
 
 from apps.accounts.testing import SignIn
-from apps.fetcher.client import Failure, FetchError, Transport
-from project.core import Runtime
+from apps.fetcher.client import Failure, FetchError
 from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
 from tests.fetcher.conftest import Script
 
-
-@pytest.fixture(autouse=True)
-def scripted(runtime: Runtime, script: Script) -> Iterator[Script]:
-    """The app's way out asks nobody."""
-    usual = runtime.find(Transport)
-    runtime.provide(Transport, script)
-    yield script
-    runtime.provide(Transport, usual)
+pytestmark = pytest.mark.usefixtures("scripted")
 
 
 async def test_urls_are_submitted_and_seen(either_page: Page, sign_in: SignIn, jobs: Jobs, scripted: Script) -> None:
