@@ -190,6 +190,12 @@ async def test_a_handler_that_reads_the_body_itself_finds_it_whole(ann: httpx2.A
     assert await count(probe_app) == 1
 
 
+async def test_a_dependency_may_have_asked_the_database_before(ann: httpx2.AsyncClient, probe_app: FastAPI) -> None:
+    first, second = await twice(ann, f"{AT}/gated")
+    assert (first.json(), second.json(), second.headers[REPLAYED]) == ({"gated": 1}, {"gated": 1}, "true")
+    assert await count(probe_app) == 1
+
+
 async def test_a_commit_that_fails_keeps_no_answer(ann: httpx2.AsyncClient, probe_app: FastAPI) -> None:
     first, second = await twice(ann, "/api/v1/probe/children", json={"parent_id": 1})
     assert (first.status_code, second.status_code) == (409, 409)

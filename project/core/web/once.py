@@ -99,6 +99,8 @@ def _keeping(handle: Handler) -> Handler:
     """The handler; the unit of work of its request is still open when it returns the answer."""
 
     async def handler(request: Request) -> Response:
+        if HEADER in request.headers:
+            await principal(request)  # while no dependency has begun a unit of work
         response = await handle(request)
         db, key = getattr(request.state, "db", None), getattr(request.state, "effect", "")
         if db is not None and key and response.status_code < 400:

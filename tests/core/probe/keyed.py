@@ -82,6 +82,17 @@ async def streamed(db: DB) -> StreamingResponse:
     return StreamingResponse(bits())
 
 
+async def _seen(db: DB) -> None:
+    await db.get(Note, 1)
+
+
+@keyed.post("/gated", dependencies=[Depends(_seen)])
+async def gated(db: DB) -> dict[str, int]:
+    """Write, after a dependency of the route has read."""
+    await _write(db)
+    return {"gated": 1}
+
+
 @keyed.post("/looked")
 async def looked(db: DB) -> dict[str, int]:
     """Write nothing."""
