@@ -1,6 +1,5 @@
 """Batches in a browser: with htmx and without, and moving by themselves."""
 
-
 import pytest
 
 from apps.accounts.testing import SignIn

@@ -106,21 +106,18 @@ Events = list[tuple[str, str, dict[str, object]]]
 async def events(client: httpx2.AsyncClient, address: str, last: str = "") -> Events:
     """(type, id, data) of everything until the stream ends."""
     found: Events = []
-    kind, number = "", ""
+    frame: dict[str, str] = {}
     headers = {"Last-Event-ID": last} if last else {}
     async with client.stream("GET", f"{address}/events", headers=headers) as answer:
         assert answer.status_code == 200
         async for line in answer.aiter_lines():
             field, _, value = line.partition(": ")
-            match field:
-                case "event":
-                    kind, number = value, ""
-                case "id":
-                    number = value
-                case "data" if value:
-                    found.append((kind, number, json.loads(value)))
-            if line == "" and kind == "end":
+            frame |= {field: value}
+            if not line and frame.get("event") == "end":
                 break
+            if not line and frame.get("data"):
+                found.append((frame["event"], frame["id"], json.loads(frame["data"])))
+            frame = frame if line else {}
     return found
 
 
