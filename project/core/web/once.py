@@ -36,9 +36,7 @@ LONGEST = 65_536  # characters of an answer worth keeping
 ASKER = "_once_asked"  # FastAPI gives the request to one parameter only, and the endpoint may have its own
 NOT_KEPT = {"set-cookie", "content-length"}
 KEY = re.compile(r'"([ -~]{1,255})"|(?!")([ -~]{1,255})')  # the header's draft writes it in quotes
-REUSED = Refusal(
-    422, "idempotency_key_reused", "This Idempotency-Key came with another request. Take a new one."
-)
+REUSED = Refusal(422, "idempotency_key_reused", "This Idempotency-Key came with another request. Take a new one.")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -196,5 +194,7 @@ def _restored(request: Request, kept: dict[str, Any]) -> Response:
     if kept.get("fragment") is is_htmx(request):
         return Response(kept["body"], kept["status"], kept["headers"] | {REPLAYED: "true"})
     if sent:
-        return problem(request, Refusal(409, "done_already", "This was done already; its answer was too long to be kept."))
+        return problem(
+            request, Refusal(409, "done_already", "This was done already; its answer was too long to keep.")
+        )
     return redirect(page_before(request).partition("?")[0], flash="This was done already.", kind="info")
