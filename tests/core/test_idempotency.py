@@ -190,6 +190,16 @@ async def test_a_handler_that_reads_the_body_itself_finds_it_whole(ann: httpx2.A
     assert await count(probe_app) == 1
 
 
+@pytest.mark.parametrize("path", ["traced", "object"])
+async def test_an_endpoint_may_be_decorated_or_an_object(
+    ann: httpx2.AsyncClient, probe_app: FastAPI, path: str
+) -> None:
+    first, second = await twice(ann, f"{AT}/{path}")
+    assert (first.status_code, second.status_code, second.text) == (200, 200, first.text)
+    assert await count(probe_app) == 1
+    assert (["decorated"] if path == "traced" else []) == keyed.RAN
+
+
 async def test_a_dependency_may_have_asked_the_database_before(ann: httpx2.AsyncClient, probe_app: FastAPI) -> None:
     first, second = await twice(ann, f"{AT}/gated")
     assert (first.json(), second.json(), second.headers[REPLAYED]) == ({"gated": 1}, {"gated": 1}, "true")

@@ -33,15 +33,10 @@ from project.core.web.redirects import page_before, redirect
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST = 65_536  # characters of an answer worth keeping
-ASKER = "_request"  # FastAPI gives the request to one parameter only, and the endpoint may have its own
+ASKER = "_once_asked"  # FastAPI gives the request to one parameter only, and the endpoint may have its own
 NOT_KEPT = {"set-cookie", "content-length"}
-KEY = re.compile(r"[ -~]{1,255}")
-QUOTED = re.compile(r'"(.*)"')  # as the header's draft writes it
-UNFIT = "An Idempotency-Key has 1 to 255 printable ASCII characters, such as those of a UUID."
-OTHER = "This Idempotency-Key came with another request before. Take a new key for each new request."
-REUSED = Refusal(422, "idempotency_key_reused", OTHER)
-DONE = Refusal(409, "done_already", "This was done already; its answer was too long to be kept.")
-Asking = Callable[[Request], Awaitable[Request]]
+KEY = re.compile(r'"([ -~]{1,255})"|(?!")([ -~]{1,255})')  # the header's draft writes it in quotes
+REUSED = Refusal(422, "idempotency_key_reused", "This Idempotency-Key came with another request. Take a new one.")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -64,7 +59,7 @@ def as_api(router: APIRouter) -> APIRouter:
     return router
 
 
-def once(route: APIRoute, asking: Asking, *, first: bool) -> None:
+def once(route: APIRoute, asking: Callable[[Request], Awaitable[Request]], *, first: bool) -> None:
     """Keep the answers of a route that writes beside their effects.
 
     Args:
@@ -75,22 +70,22 @@ def once(route: APIRoute, asking: Asking, *, first: bool) -> None:
             effect has happened is answered as the first time.
     """
     endpoint: Any = route.endpoint
-    streams = inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint)
+    inner = inspect.unwrap(endpoint)
+    streams = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
     if streams or not (route.methods or set()) - READING or "get_route_handler" in vars(route):
         return  # a router can be part of several sites
 
     @wraps(endpoint)
-    async def guarded(*, _request: Request, **given: Any) -> Any:
-        if known := await first_answer(_request):
+    async def guarded(*, _once_asked: Request, **given: Any) -> Any:
+        if known := await first_answer(_once_asked):
             raise Answered(known)
-        is_async = inspect.iscoroutinefunction(endpoint)
-        return await (endpoint(**given) if is_async else run_in_threadpool(endpoint, **given))
+        found = endpoint(**given) if inspect.iscoroutinefunction(inner) else await run_in_threadpool(endpoint, **given)
+        return await found if inspect.isawaitable(found) else found
 
     signature, keyword = inspect.signature(endpoint), inspect.Parameter.KEYWORD_ONLY
     own = [parameter.replace(kind=keyword) for parameter in signature.parameters.values()]
     asker = [inspect.Parameter(ASKER, keyword, annotation=Annotated[Request, Depends(asking)])]
-    parameters = asker + own if first else own + asker
-    guarded.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    vars(guarded)["__signature__"] = signature.replace(parameters=asker + own if first else own + asker)
     route.endpoint, handler_of = guarded, route.get_route_handler
     vars(route)["get_route_handler"] = lambda: _keeping(handler_of())
 
@@ -105,8 +100,7 @@ def _keeping(handle: Handler) -> Handler:
         db, key = getattr(request.state, "db", None), getattr(request.state, "effect", "")
         if db is not None and key and response.status_code < 400:
             await db.flush()
-            kept = _kept(request, response) if db.info.get("wrote") else None
-            if kept is not None:
+            if db.info.get("wrote") and (kept := _kept(request, response)) is not None:
                 await add_effect(db, key, kept)
         return response
 
@@ -144,16 +138,16 @@ async def by_header(request: Request) -> Request:
     given = request.headers.get(HEADER)
     if given is None:
         return request
-    key = QUOTED.sub(r"\1", given)
-    if not KEY.fullmatch(key):
-        raise BadRequest(UNFIT)
+    key = KEY.fullmatch(given)
+    if key is None:
+        raise BadRequest("An Idempotency-Key has 1 to 255 printable ASCII characters, such as those of a UUID.")
     if user := await principal(request):
         try:
             body: Any = sha256(await request.body()).hexdigest()
         except RuntimeError:  # FastAPI has read it as a form, whose boundary may change
             body = (await request.form()).multi_items()
         request.state.sent = await run_in_threadpool(_digest, request.url.query, body)
-        request.state.effect = _digest(HEADER, key, request.method, request.url.path, str(user.id))
+        request.state.effect = _digest(HEADER, key[1] or key[2], request.method, request.url.path, str(user.id))
     return request
 
 
@@ -185,7 +179,6 @@ def _kept(request: Request, response: Response) -> dict[str, Any] | None:
         body = bytes(response.body).decode()
         if len(body) <= LONGEST:
             told = {name: value for name, value in response.headers.items() if name not in NOT_KEPT}
-            told |= {REPLAYED: "true"}
             status = response.status_code
             return {"sent": sent, "body": body, "status": status, "headers": told, "fragment": is_htmx(request)}
     return {"sent": sent}
@@ -199,7 +192,9 @@ def _restored(request: Request, kept: dict[str, Any]) -> Response:
         kind, text = kept["flash"] or ("success", "")
         return redirect(kept["to"], flash=text, kind=kind)
     if kept.get("fragment") is is_htmx(request):
-        return Response(kept["body"], kept["status"], kept["headers"])
+        return Response(kept["body"], kept["status"], kept["headers"] | {REPLAYED: "true"})
     if sent:
-        return problem(request, DONE)
+        return problem(
+            request, Refusal(409, "done_already", "This was done already; its answer was too long to keep.")
+        )
     return redirect(page_before(request).partition("?")[0], flash="This was done already.", kind="info")

@@ -1,7 +1,8 @@
 """Routes of a plain APIRouter that write: nothing here knows of `Idempotency-Key`."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from functools import wraps
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
@@ -59,7 +60,7 @@ async def create(data: NoteIn, request: Request, response: Response, db: DB) -> 
 
 @keyed.put("/notes/{note_id}")
 @keyed.patch("/notes/{note_id}", name="amend")
-async def change(data: NoteIn, note: Annotated[Note, Depends(found)]) -> NoteOut:
+def change(data: NoteIn, note: Annotated[Note, Depends(found)]) -> NoteOut:
     """Add to a note."""
     note.body += data.body
     return NoteOut(id=note.id, body=note.body)
@@ -80,6 +81,37 @@ async def streamed(db: DB) -> StreamingResponse:
         yield "a bit"
 
     return StreamingResponse(bits())
+
+
+def traced(endpoint: Any) -> Any:
+    """A decorator that is no coroutine itself, as people write them."""
+
+    @wraps(endpoint)
+    def calling(*given: Any, **named: Any) -> Any:
+        RAN.append(endpoint.__name__)
+        return endpoint(*given, **named)
+
+    return calling
+
+
+class Callable:
+    """An endpoint that is an object."""
+
+    async def __call__(self, db: DB) -> dict[str, str]:
+        """Write."""
+        await _write(db)
+        return {"from": "an object"}
+
+
+keyed.post("/object")(Callable())
+
+
+@keyed.post("/traced")
+@traced
+async def decorated(_request: Request, db: DB) -> dict[str, str]:
+    """Write, decorated, with a request of its own."""
+    await _write(db)
+    return {"from": _request.url.path}
 
 
 async def _seen(db: DB) -> None:
