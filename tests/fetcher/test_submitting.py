@@ -62,6 +62,7 @@ async def test_options_reach_the_engine(
     options = {"per_host": 2, "delay": 1.5, "url_seconds": 7, "retries": 0}
     created = await client.post(BATCHES, json={"urls": URLS, **options})
     assert {name: created.json()[name] for name in options} == options
+    await jobs.run()
     await client.post(BATCHES, json={"urls": URLS})
     await jobs.run()
     usual = runtime.conf(FetcherSettings).limits(fetcher_jobs.BATCH_SECONDS)
@@ -137,8 +138,9 @@ async def test_a_job_of_before_records_nothing_any_more(
 
 async def test_a_batch_is_deleted_with_its_results(client: httpx2.AsyncClient, sign_in: SignIn, jobs: Jobs) -> None:
     await sign_in()
-    done, waiting = [(await client.post(BATCHES, json={"urls": URLS})).headers["Location"] for _ in range(2)]
-    await jobs.executor.run((await jobs.executor.claim(1))[0])
+    done = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
+    await jobs.run()
+    waiting = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
     for address in (done, waiting):
         assert (await client.delete(address)).status_code == 204
         assert (await client.get(f"{address}/results")).status_code == 404
