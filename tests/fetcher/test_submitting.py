@@ -176,11 +176,11 @@ async def test_a_batch_whose_job_ended_without_it_is_stopped(
     monkeypatch.setattr(fetcher_jobs, "fetch_all", failing)
     await sign_in()
     address, other = [(await client.post(BATCHES, json={"urls": URLS})).headers["Location"] for _ in range(2)]
-    job = (await jobs.all("fetcher.run_batch"))[0]
+    job = await jobs.only("fetcher.run_batch", batch_id=address.rpartition("/")[2])
     if how == "cancelled":
         await client.post(f"/api/v1/jobs/{job.id}/cancel")
     else:
-        while (await jobs.all())[0].state != State.DEAD:
+        while {each.state for each in await jobs.all()} != {State.DEAD}:
             await jobs.run()
             await jobs.pass_time(3600)
         other = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
