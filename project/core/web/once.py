@@ -194,7 +194,5 @@ def _restored(request: Request, kept: dict[str, Any]) -> Response:
     if kept.get("fragment") is is_htmx(request):
         return Response(kept["body"], kept["status"], kept["headers"] | {REPLAYED: "true"})
     if sent:
-        return problem(
-            request, Refusal(409, "done_already", "This was done already; its answer was too long to keep.")
-        )
+        return problem(request, Refusal(409, "done_already", "This was done already; its answer was too long to keep."))
     return redirect(page_before(request).partition("?")[0], flash="This was done already.", kind="info")
