@@ -23,6 +23,7 @@ PASSING = {429, 502, 503, 504}  # refusals that may be over in a moment
 HEAD = 65_536  # bytes in which a title is looked for
 BACKOFF = 0.5  # seconds before the first repetition; doubled for each that follows
 LONGEST_URL = 2048
+AHEAD = 1000  # results that may wait while whoever asked for them is busy
 HOST = re.compile(r"\w+://([^/?#]*)")  # good enough to take turns by
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
 
@@ -151,7 +152,7 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     deadline = loop.time() + limits.batch_seconds
     waiting: dict[str, deque[str]] = defaultdict(deque)
     turns = asyncio.Queue[tuple[str, str]]()  # (host, url) whose turn it is: never more of a host than it may have
-    found = asyncio.Queue[Fetched](limits.concurrency)
+    found = asyncio.Queue[Fetched](AHEAD)
     distinct = list(dict.fromkeys(urls))
     for url in distinct:
         found_host = HOST.match(url)

@@ -1,7 +1,7 @@
 """Results of a batch: recorded as they come, listed, followed and exported."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from project.core.db.queries import contains, order_by
 from project.core.live import publish
 
 PORTION = 500  # rows that are in memory at once, of however many
+KEPT = ["outcome", *(each.name for each in fields(Fetched) if each.name != "url")]
 EXPORTED = ["number", *FetchRead.model_fields]
 
 
@@ -40,8 +41,8 @@ async def record(
         raise NotFound
     moment, first = now(), last - len(results) + 1
     rows = [
-        asdict(each) | {"id": ids[each.url], "outcome": each.outcome, "arrival": first + index, "fetched_at": moment}
-        for index, each in enumerate(results)
+        {name: getattr(each, name) for name in KEPT} | {"id": ids[each.url], "arrival": arrival, "fetched_at": moment}
+        for arrival, each in enumerate(results, first)
     ]
     await db.exec(sa.update(Fetch), params=rows)
     await publish(db, topic(batch_id), CHANGED)

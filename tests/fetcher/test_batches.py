@@ -1,13 +1,16 @@
 """Batches: submitted by JSON, fetched by a job, recorded as the results come."""
 
 from collections.abc import AsyncGenerator, Iterable
+from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from apps.accounts.testing import SignIn
 from apps.fetcher import jobs as fetcher_jobs
 from apps.fetcher.client import Failure, Fetched, FetchError, Limits, Transport
+from project.core import Runtime
 from project.core.jobs import State
 from project.core.jobs.table import topic
 from project.core.testing.jobs import Jobs
@@ -121,3 +124,22 @@ async def test_none_and_too_many_are_not_taken(urls: list[str], client: httpx2.A
     await sign_in()
     assert (await client.post(BATCHES, json={"urls": urls})).status_code == 422
     assert (await client.get(BATCHES)).json()["total"] == 0
+
+
+async def test_many_urls_are_saved_piece_by_piece(
+    client: httpx2.AsyncClient, sign_in: SignIn, runtime: Runtime
+) -> None:
+    sizes: list[int] = []
+
+    def see(_: Any, __: Any, statement: str, rows: Any, *___: Any) -> None:
+        if statement.startswith("INSERT INTO fetcher_fetch"):
+            sizes.append(len(rows))
+
+    await sign_in()
+    urls = [f"http://a.example/{number}" for number in range(1200)]
+    sa.event.listen(runtime.database.engine.sync_engine, "before_cursor_execute", see)
+    try:
+        created = await client.post(BATCHES, json={"urls": urls})
+    finally:
+        sa.event.remove(runtime.database.engine.sync_engine, "before_cursor_execute", see)
+    assert (created.json()["total"], sizes) == (1200, [500, 500, 200])
