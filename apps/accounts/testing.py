@@ -26,6 +26,11 @@ def pytest_configure() -> None:
     os.environ.setdefault("ACCOUNTS_SIGNUP", "open")
 
 
+def every(*subjects: str) -> list[str]:
+    """All that can be permitted with rows of a kind: `every("blog.post")`."""
+    return [f"{subject}.{word}" for subject in subjects for word in ("view", "add", "change", "delete")]
+
+
 async def add_user(
     app: FastAPI, email: str = "ann@example.com", *, permissions: Sequence[str] = (), **values: Any
 ) -> User:

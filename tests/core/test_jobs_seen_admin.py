@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.testing import SignIn
+from apps.accounts.testing import SignIn, every
 from project.core.db.engine import on_commit
 from project.core.db.models import now, uuid7
 from project.core.db.session import AsyncSession
@@ -26,8 +26,8 @@ AddJob = Callable[..., Awaitable[Job]]
 
 @pytest.fixture
 async def staff(client: httpx2.AsyncClient, sign_in: SignIn) -> httpx2.AsyncClient:
-    """A client of somebody who is staff."""
-    await sign_in("staff@example.com", is_staff=True)
+    """A client of somebody who is staff and may do everything with jobs."""
+    await sign_in("staff@example.com", is_staff=True, permissions=every("core.job"))
     return client
 
 
