@@ -130,7 +130,8 @@ class GroupAdmin(ModelAdmin, model=Group):
 
     def _offers(self) -> list[Offer]:
         rights: Any = self._authorization_backend()
-        return list(rights.offered())
+        found: list[Offer] = rights.offered()
+        return found
 
 
 def _principal(request: Request) -> Principal:

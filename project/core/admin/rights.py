@@ -1,6 +1,5 @@
 """What a visitor may do in the admin: SQLAdmin's questions, answered by the permissions of their groups."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from sqladmin.authorization import AuthorizationBackend
@@ -17,7 +16,7 @@ NEEDED = {
     "edit": "change",
     "delete": "delete",
 }
-ASK_FOR_THEMSELVES = {"list", "ajax/lookup"}  # open to whoever may do anything there; what they show is asked for then
+FOR_ALL_WHO_ENTER = {"list", "ajax/lookup"}  # for whoever may do anything there; SQLAdmin asks what they show then
 Offer = tuple[str, str, str, str]  # the app, what it is about, the permission, the words people read
 
 
@@ -46,13 +45,15 @@ class Rights(AuthorizationBackend):
         """Raise Forbidden for an address of a view, whatever the hooks of that view would say."""
         path = request.scope["path"].removeprefix(request.scope["root_path"])
         identity, _, rest = path[1:].partition("/")
-        if rest == "ajax/lookup" and request.query_params.get("name", "") in self.out_of_sight(request, identity):
-            raise Forbidden
-        if identity not in self.views or rest in ASK_FOR_THEMSELVES:
+        if identity not in self.views:
             return
         word, _, slug = rest.partition("/")
-        action = f"action:{slug}" if word == "action" else word if word in NEEDED else "details"
-        if not self.has_permission(request, identity, action):
+        actions = [f"action:{slug}" if word == "action" else word if word in NEEDED else "details"]
+        if rest in FOR_ALL_WHO_ENTER:
+            actions = self.views[identity][1]._authorization_actions()
+        looked_up = request.query_params.get("name") if rest == "ajax/lookup" else None
+        allowed = any(self.has_permission(request, identity, each) for each in actions)
+        if not allowed or looked_up in self.out_of_sight(request, identity):
             raise Forbidden
 
     def out_of_sight(self, request: Request, identity: str) -> set[str]:
@@ -63,18 +64,20 @@ class Rights(AuthorizationBackend):
         relations = view._mapper.relationships if identity in tables else ()
         return {each.key for each in relations if each.mapper.class_ in {*tables.values()} - seen}
 
-    def offered(self) -> Iterator[Offer]:
+    def offered(self) -> list[Offer]:
         """Every permission there is to give, app by app."""
+        found: dict[str, Offer] = {}
         titles = {each.label: each.title or each.label.capitalize() for each in self.registry.apps}
         for identity, (subject, view) in self.views.items():
             app = titles.get(subject.partition(".")[0], "System")
-            for name in dict.fromkeys(self.needed(identity, each) for each in view._authorization_actions()):
+            for name in [self.needed(identity, each) for each in view._authorization_actions()]:
                 word = name.rpartition(".")[2]
                 title = getattr(view, "name_plural", "") or view.name
-                yield app, title, name, WORDS.get(word, word.replace("_", " ").capitalize())
+                found.setdefault(name, (app, title, name, WORDS.get(word, word.replace("_", " ").capitalize())))
         for each in self.registry.apps:
             for name, words in each.permissions.items():
-                yield titles[each.label], "", name, words
+                found.setdefault(name, (titles[each.label], "", name, words))
+        return sorted(found.values(), key=lambda offer: offer[0])
 
     def check(self, name: str, where: str) -> None:
         """Raise ConfigurationError for a permission that nobody could be given."""
