@@ -20,14 +20,16 @@ from sqlmodel import select
 
 from apps.accounts.models import Group, User
 from apps.accounts.testing import PASSWORD, add_user, every, links_for, sign_in_as
+from project.core.asgi import create_app
 from project.core.db.models import metadata
 from project.core.testing.crawler import VALID, Crawler
 from project.core.testing.databases import rolled_back
 from project.core.testing.pages import Page
-from project.core.testing.plugin import NewClient
+from project.core.testing.plugin import MakeSettings, NewClient
 from project.core.testing.rows import Rows, rows_of
 from project.core.web.limits import Limiter
 from tests.test_crawler import VALUES
+from tests.test_routes import SHIPPED
 
 Json = dict[str, Any]
 MARK = "smuggled-in"
@@ -146,10 +148,10 @@ async def example(app: FastAPI, ann: User, path: str, asked: set[str], required:
 
 
 async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
-    shared_app: FastAPI, new_client: NewClient
+    shared_app: FastAPI, new_client: NewClient, make_settings: MakeSettings
 ) -> None:
-    sent = 0
-    for method, path, asked, required, as_form, member in operations(shared_app):
+    sent, shipped = 0, create_app(make_settings(INSTALLED_APPS=SHIPPED))
+    for method, path, asked, required, as_form, member in operations(shipped):
         async with fresh(shared_app, new_client, member) as (client, ann):
             before, _ = await snapshot(shared_app)
             valid = await example(shared_app, ann, path, asked, required)
