@@ -39,7 +39,7 @@ class Checkboxes:
 
     def _rows(self, name: str, offers: Sequence[Offer], ticked: set[str]) -> list[Markup]:
         return [
-            ROW.format(title, title, Markup().join(self._box(name, offer, ticked) for offer in row))
+            ROW.format(title or offers[0][0], title, Markup().join(self._box(name, offer, ticked) for offer in row))
             for title, row in groupby(offers, lambda offer: offer[1])
         ]
 

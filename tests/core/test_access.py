@@ -50,7 +50,7 @@ async def test_a_handler_says_what_it_needs_and_the_refusal_says_it_in_words(
     assert stranger.status_code == (401 if "api" in voice else 303)
     member = await (await signed_in(doors, new_client, "a@example.com", "core.job.view")).get(f"{voice}/who")
     assert member.status_code == 403
-    assert "You are not allowed to do this: you lack the permission core.job.change." in member.text
+    assert "You are not allowed to do this. You lack the permission core.job.change." in member.text
     assert ("problem+json" in member.headers["content-type"]) == ("api" in voice)
     for email, permissions in (("b@example.com", ["core.job.change"]), ("root@example.com", [])):
         answer = await (await signed_in(doors, new_client, email, *permissions)).get(f"{voice}/who")

@@ -7,7 +7,8 @@ from starlette.requests import Request
 
 from project.core.apps import Registry
 from project.core.db.models import snake
-from project.core.errors import ConfigurationError, Forbidden, nearest
+from project.core.errors import ConfigurationError, nearest
+from project.core.web.access import Lacking
 
 WORDS = {"view": "See", "add": "Add", "change": "Change", "delete": "Delete"}
 NEEDED = {
@@ -54,7 +55,7 @@ class Rights(AuthorizationBackend):
         looked_up = request.query_params.get("name") if rest == "ajax/lookup" else None
         allowed = any(self.has_permission(request, identity, each) for each in actions)
         if not allowed or looked_up in self.out_of_sight(request, identity):
-            raise Forbidden
+            raise Lacking(self.needed(identity, actions[0]))
 
     def out_of_sight(self, request: Request, identity: str) -> set[str]:
         """The relations of a view's model that lead to rows which the visitor may not see."""
@@ -70,7 +71,9 @@ class Rights(AuthorizationBackend):
         titles = {each.label: each.title or each.label.capitalize() for each in self.registry.apps}
         for identity, (subject, view) in self.views.items():
             app = titles.get(subject.partition(".")[0], "System")
-            for name in [self.needed(identity, each) for each in view._authorization_actions()]:
+            names = {self.needed(identity, each) for each in view._authorization_actions()}
+            usual = [f"{subject}.{word}" for word in WORDS]
+            for name in [*(each for each in usual if each in names), *sorted(names.difference(usual))]:
                 word = name.rpartition(".")[2]
                 title = getattr(view, "name_plural", "") or view.name
                 found.setdefault(name, (app, title, name, WORDS.get(word, word.replace("_", " ").capitalize())))

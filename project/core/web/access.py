@@ -15,6 +15,13 @@ ANYONE = "anyone"
 SIGNED_IN = "signed in"
 
 
+class Lacking(Forbidden):
+    """Signed in, without the permission that is needed."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"{Forbidden.message} You lack the permission {permission}.")
+
+
 @dataclass(frozen=True)
 class Permitted:
     """A dependency that lets those in who have the permission `who`; raises NotAuthenticated or Forbidden."""
@@ -24,7 +31,7 @@ class Permitted:
     async def __call__(self, user: SignedIn) -> Principal:
         """Whoever is signed in."""
         if not user.can(self.who):
-            raise Forbidden(f"You are not allowed to do this: you lack the permission {self.who}.")
+            raise Lacking(self.who)
         return user
 
 
