@@ -12,6 +12,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
 
+from apps.accounts.groups_admin import GroupAdmin, PermissionsField
 from apps.accounts.identity import authenticate
 from apps.accounts.models import Group, Membership, User
 from apps.accounts.testing import MakeUser, SignIn, add_user, every, sign_in_as
@@ -226,6 +227,15 @@ async def test_nobody_gives_their_own_group_what_they_do_not_have(
     assert set(*(await groups(db)).values()) == set(GROUPS)
 
 
+async def test_what_a_form_lets_through_is_asked_again_before_it_is_saved(
+    client: httpx2.AsyncClient, me: User, db: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PermissionsField, "pre_validate", lambda *_: None)
+    data = {"name": "Mine", "members": [str(me.id)], "permissions": [STRONG]} | SAVE
+    assert (await client.post("/admin/group/create", data=data)).status_code == 403
+    assert "Mine" not in await groups(db)
+
+
 async def test_a_group_that_may_more_is_out_of_reach(
     client: httpx2.AsyncClient, me: User, strong: Group, db: AsyncSession
 ) -> None:
@@ -247,8 +257,6 @@ async def test_a_group_that_became_stronger_since_it_was_looked_at_is_out_of_rea
     client: httpx2.AsyncClient, me: User, db: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the question whether the form may be sent and the saving, somebody else gives the group more."""
-    from apps.accounts.groups_admin import GroupAdmin
-
     group = Group(name="Weak", permissions=["accounts.user.view"])
     db.add(group)
     await db.commit()

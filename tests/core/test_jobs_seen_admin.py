@@ -183,6 +183,17 @@ async def test_the_details_offer_what_can_be_done_and_ask_first(
     assert buttons == offered
 
 
+async def test_whoever_may_only_look_is_offered_nothing_to_do(
+    client: httpx2.AsyncClient, sign_in: SignIn, add: AddJob
+) -> None:
+    await sign_in("reader@example.com", is_staff=True, permissions=["core.job.view"])
+    job = await add(state=State.DEAD)
+    for path in ("list", f"details/{job.id}"):
+        page = (await client.get(f"/admin/jobs/{path}")).text
+        assert str(job.id) in page
+        assert not re.search(r"/jobs/(delete|action|edit)|Try again", page), path
+
+
 async def test_nobody_writes_a_job_by_hand_or_exports_its_arguments(staff: httpx2.AsyncClient, add: AddJob) -> None:
     job = await add()
     for method, path in [
