@@ -81,11 +81,17 @@ def test_a_permission_is_had_or_not() -> None:
 
 
 async def test_who_asks_and_what_they_may_is_one_query(
-    app: FastAPI, client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession, statements: list[str]
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    sign_in: SignIn,
+    make_user: MakeUser,
+    db: AsyncSession,
+    statements: list[str],
 ) -> None:
     user = await sign_in(permissions=["blog.post.view", "blog.post.change"])
+    await make_user("bob@example.com", permissions=["blog.post.delete"])
     second = Group(name="Second", permissions=["blog.post.view", "old.app.words"])
-    db.add_all([second, Group(name="Other", permissions=["blog.post.delete"]), Group(name="Empty")])
+    db.add_all([second, Group(name="Nobody's", permissions=["blog.post.delete"]), Group(name="Empty")])
     await db.flush()
     db.add(Membership(user_id=user.id, group_id=second.id))
     await db.commit()
@@ -242,6 +248,7 @@ async def test_a_group_that_may_more_is_out_of_reach(
     page = (await client.get("/admin/group/list")).text
     assert f"/admin/group/details/{strong.id}" in page
     assert f"/admin/group/edit/{strong.id}" not in page
+    assert f"pks={strong.id}" not in page
     data = {"name": "Mine", "members": [str(me.id)], "permissions": []} | SAVE
     for answer in (
         await client.get(f"/admin/group/edit/{strong.id}"),
@@ -274,6 +281,18 @@ async def test_a_group_that_became_stronger_since_it_was_looked_at_is_out_of_rea
     assert "You cannot give what you may not do yourself" in answer.text
     assert await members(db, group) == set()
     assert (await groups(db))["Weak"] == {STRONG}
+
+
+async def test_a_group_that_is_out_of_reach_when_it_is_deleted_stays(
+    client: httpx2.AsyncClient, me: User, strong: Group, db: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def before(*_: Any) -> bool:
+        """When it was asked for the first time, the group was weak."""
+        return True
+
+    monkeypatch.setattr(GroupAdmin, "check_can_delete", before)
+    assert (await client.delete(f"/admin/group/delete?pks={strong.id}")).status_code == 403
+    assert "Strong" in await groups(db)
 
 
 async def test_a_person_is_put_into_no_group_by_their_own_form(
