@@ -228,7 +228,7 @@ async def test_users_create_201(client: httpx2.AsyncClient) -> None:
 async def test_users_list_with_limit_and_offset(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser
 ) -> None:
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=["accounts.user.view"])
     for name in "abc":
         await make_user(f"{name}@example.com")
     answer = await client.get(USERS, params={"limit": 2, "offset": 1, "sort": "email"})
@@ -243,7 +243,7 @@ async def test_users_list_with_limit_and_offset(
 
 
 async def test_users_get_404(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
-    user = await sign_in(is_staff=True)
+    user = await sign_in(is_staff=True, permissions=["accounts.user.view"])
     assert (await client.get(f"{USERS}/{user.id}")).json()["email"] == user.email
     answer = await client.get(f"{USERS}/{uuid7()}")
     assert answer.status_code == 404
@@ -251,7 +251,7 @@ async def test_users_get_404(client: httpx2.AsyncClient, sign_in: SignIn) -> Non
 
 
 async def test_async_session_dependency(client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession) -> None:
-    await sign_in(is_staff=True)
+    await sign_in(is_staff=True, permissions=["accounts.user.view"])
     db.add(User(email="bob@example.com", hashed_password="-"))
     await db.flush()
     answer = await client.get(USERS, params={"search": "bob"})

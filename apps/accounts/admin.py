@@ -1,4 +1,4 @@
-"""People and sessions in the admin; hashes and tokens are never shown."""
+"""People, groups and sessions in the admin; hashes and tokens are never shown."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from apps.accounts.models import Session, User
+from apps.accounts.policies import may_touch
 from apps.accounts.services import keep_a_superuser
 from project.core import Conflict, Forbidden, ModelAdmin, Principal
 
@@ -41,11 +42,11 @@ class UserAdmin(ModelAdmin, model=User):
 
     async def check_can_edit(self, request: Request, model: User) -> bool:
         """Superusers are edited by superusers only."""
-        return _may_touch(request, model) and await super().check_can_edit(request, model)
+        return may_touch(_principal(request), model) and await super().check_can_edit(request, model)
 
     async def check_can_delete(self, request: Request, model: User) -> bool:
         """Superusers are deleted by superusers only."""
-        return _may_touch(request, model) and await super().check_can_delete(request, model)
+        return may_touch(_principal(request), model) and await super().check_can_delete(request, model)
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         """End the sessions of whoever is deactivated; raise Conflict when no superuser would be left."""
@@ -81,14 +82,10 @@ class SessionAdmin(ModelAdmin, model=Session):
         """Raise Forbidden for a superuser's session, unless a superuser asks."""
         db = async_object_session(model)
         assert db is not None
-        if not _may_touch(request, await db.get_one(User, model.user_id)):
+        if not may_touch(_principal(request), await db.get_one(User, model.user_id)):
             raise Forbidden("Only superusers may sign a superuser out.")
 
 
 def _principal(request: Request) -> Principal:
     who: Principal = request.state.principal
     return who
-
-
-def _may_touch(request: Request, user: User) -> bool:
-    return _principal(request).is_superuser or not user.is_superuser

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Form, Path, Query, Request, Response, statu
 from starlette.responses import JSONResponse
 
 from apps.accounts import links_api, services
-from apps.accounts.identity import ACCESS, CurrentUser, StaffUser, clear_cookie, cookie_name, set_cookie
+from apps.accounts.identity import ACCESS, CurrentUser, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import (
     AccountDelete,
@@ -21,7 +21,7 @@ from apps.accounts.schemas import (
     UserCreate,
     UserRead,
 )
-from project.core import DB, CurrentRuntime, Limit, Offset, Page
+from project.core import DB, CurrentRuntime, Limit, Offset, Page, Principal, needs
 from project.core.signing import Signer
 from project.core.web.deps import CurrentLimiter
 from project.core.web.problems import Refusal, answers_with
@@ -57,7 +57,7 @@ async def list_users(
     request: Request,
     response: Response,
     db: DB,
-    _: StaffUser,
+    _: Annotated[Principal, needs("accounts.user.view")],
     limit: Limit = 10,
     offset: Offset = 0,
     search: Annotated[str, Query(max_length=100, description="Part of an e-mail or a name.")] = "",
@@ -67,7 +67,7 @@ async def list_users(
         str, Query(max_length=30, description="email, name or created_at; a leading minus reverses.")
     ] = "-created_at",
 ) -> Page[UserRead]:
-    """List people (staff only)."""
+    """List people, for those who may see them all (accounts.user.view)."""
     found = await services.list_users(
         db, search=search, active=active, staff=staff, sort=sort, limit=limit, offset=offset
     )
@@ -76,7 +76,7 @@ async def list_users(
 
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserId, db: DB, user: CurrentUser) -> UserRead:
-    """Show a person: anybody for staff, yourself otherwise."""
+    """Show a person: yourself, or anybody where you may see them all."""
     return UserRead.model_validate(await services.get_user(db, user, user_id))
 
 

@@ -4,8 +4,9 @@ from apps.accounts import api, commands, jobs, pages
 from apps.accounts.admin import SessionAdmin, UserAdmin
 from apps.accounts.checks import signs_up_by_mail
 from apps.accounts.conf import AccountsSettings
+from apps.accounts.groups_admin import GroupAdmin
 from apps.accounts.identity import authenticate
-from apps.accounts.models import Session, User
+from apps.accounts.models import Group, Membership, Session, User
 from project.core import AppConfig
 
 config = AppConfig(
@@ -13,8 +14,8 @@ config = AppConfig(
     title="Accounts",
     api=api.router,
     pages=pages.router,
-    models=[User, Session],
-    admin=[UserAdmin, SessionAdmin],
+    models=[User, Session, Group, Membership],
+    admin=[UserAdmin, GroupAdmin, SessionAdmin],
     jobs=[jobs.send_welcome, jobs.send_verification, jobs.send_reset, jobs.send_email_change],
     checks=[signs_up_by_mail],
     commands=[commands.createsuperuser, commands.changepassword],

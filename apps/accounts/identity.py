@@ -8,14 +8,14 @@ from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from apps.accounts import sessions
 from apps.accounts.models import Session
 from project.core import Forbidden, Principal, Runtime, get_logger, now
-from project.core.errors import NotAuthenticated
 from project.core.identity import principal
 from project.core.signing import BadToken, Signer
+from project.core.web.deps import SignedIn
 
 log = get_logger(__name__)
 ACCESS = "accounts.access"
@@ -61,7 +61,7 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
         found = await sessions.find(db, which)
     if found is None:
         return None
-    session, user = found
+    session, user, permissions = found
     if now() - session.last_seen_at > sessions.TOUCH_EVERY:
         await _touch(runtime, session.id)
     return Principal(
@@ -71,6 +71,7 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
         session_id=session.id,
         is_staff=user.is_staff or user.is_superuser,
         is_superuser=user.is_superuser,
+        permissions=permissions,
     )
 
 
@@ -100,11 +101,8 @@ async def _touch(runtime: Runtime, session_id: UUID) -> None:
         log.warning("session not touched", error=type(error).__name__)
 
 
-async def current_user(request: Request, _: Annotated[str | None, Depends(bearer)]) -> Principal:
+async def current_user(user: SignedIn, _: Annotated[str | None, Depends(bearer)]) -> Principal:
     """Whoever is signed in; raises NotAuthenticated."""
-    user = await principal(request)
-    if user is None:
-        raise NotAuthenticated
     return user
 
 
@@ -112,11 +110,15 @@ CurrentUser = Annotated[Principal, Depends(current_user)]
 OptionalUser = Annotated[Principal | None, Depends(principal)]
 
 
-def staff_user(user: CurrentUser) -> Principal:
-    """Whoever is signed in and may use the admin; raises NotAuthenticated or Forbidden."""
-    if not user.is_staff:
-        raise Forbidden
-    return user
+class Staff:
+    """Whoever is signed in and may enter the admin; raises NotAuthenticated or Forbidden."""
+
+    who = "staff"
+
+    async def __call__(self, user: CurrentUser) -> Principal:
+        if not user.is_staff:
+            raise Forbidden
+        return user
 
 
-StaffUser = Annotated[Principal, Depends(staff_user)]
+StaffUser = Annotated[Principal, Depends(Staff())]

@@ -16,6 +16,7 @@ from apps.accounts import sessions
 from apps.accounts.conf import confirms
 from apps.accounts.manager import UserManager
 from apps.accounts.models import Session, User
+from apps.accounts.policies import may_see
 from apps.accounts.schemas import AccountDelete, MeUpdate, PasswordChange, UserCreate, normalise_email
 from apps.accounts.sessions import SessionStrategy
 from project.core import (
@@ -158,8 +159,8 @@ async def list_users(
 
 
 async def get_user(db: AsyncSession, user: Principal, user_id: UUID) -> User:
-    """A person: anybody for staff, oneself for everybody else; raises NotFound."""
-    if not user.is_staff and user.id != user_id:
+    """A person; raises NotFound for whom they may not see."""
+    if not may_see(user, user_id):
         raise NotFound
     return await get_or_404(db, select(User).where(User.id == user_id))
 

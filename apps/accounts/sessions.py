@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, update
 from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
-from apps.accounts.models import Session, User
+from apps.accounts.models import GRANTED, Session, User, granted
 from project.core import AsyncSession, Invalid, now
 from project.core.web.limits import peer
 
@@ -86,15 +86,15 @@ def by_token(token: str) -> ColumnElement[bool]:
     return col(Session.token_hash) == hash_token(token)
 
 
-async def find(db: AsyncSession, which: ColumnElement[bool]) -> tuple[Session, User] | None:
-    """The live session and its active person, or None."""
+async def find(db: AsyncSession, which: ColumnElement[bool]) -> tuple[Session, User, frozenset[str]] | None:
+    """The live session, its active person and what their groups permit, in one query; or None."""
     statement = (
-        select(Session, User)
+        select(Session, User, GRANTED)
         .join(User, col(User.id) == col(Session.user_id))
         .where(which, col(Session.expires_at) > now(), col(User.is_active))
     )
     row = (await db.exec(statement)).first()
-    return (row[0], row[1]) if row else None
+    return (row[0], row[1], granted(row[2])) if row else None
 
 
 async def touch(db: AsyncSession, session_id: UUID) -> None:

@@ -1,7 +1,7 @@
 """The accounts' part of the test kit: people, and clients that are signed in."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx2
@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.identity import cookie_name
 from apps.accounts.manager import HASHER, UserManager
-from apps.accounts.models import User
+from apps.accounts.models import Group, Membership, User
 from apps.accounts.services import open_browser_session
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of people who exist in tests only
@@ -26,11 +26,23 @@ def pytest_configure() -> None:
     os.environ.setdefault("ACCOUNTS_SIGNUP", "open")
 
 
-async def add_user(app: FastAPI, email: str = "ann@example.com", **values: Any) -> User:
-    """A person whose password is PASSWORD."""
+def every(*subjects: str) -> list[str]:
+    """All that can be permitted with rows of a kind: `every("blog.post")`."""
+    return [f"{subject}.{word}" for subject in subjects for word in ("view", "add", "change", "delete")]
+
+
+async def add_user(
+    app: FastAPI, email: str = "ann@example.com", *, permissions: Sequence[str] = (), **values: Any
+) -> User:
+    """A person whose password is PASSWORD; with permissions they are in a group of their own that has these."""
     async with app.state.runtime.unit_of_work() as db:
         user = User(email=email, hashed_password=_HASH, **values)
         db.add(user)
+        if permissions:
+            group = Group(name=f"Group of {email}", permissions=list(permissions))
+            db.add(group)
+            await db.flush()
+            db.add(Membership(user_id=user.id, group_id=group.id))
     return user
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from project.core.management import command as command
     from project.core.pool import run_blocking as run_blocking
     from project.core.runtime import Runtime as Runtime
+    from project.core.web.access import needs as needs
     from project.core.web.deps import (
         DB as DB,
         CurrentRuntime as CurrentRuntime,

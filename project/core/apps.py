@@ -1,7 +1,7 @@
 """The plug: AppConfig lists every socket of the house; the Registry plugs the installed apps in."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,7 @@ class AppConfig:
         lifespan: a context manager entered while the site runs: `async with lifespan(runtime)`.
         authenticate: answers "who is this?"; at most one installed app may have it.
         login: the route name of that app's log-in page, where pages send whoever must be signed in.
+        permissions: what groups may be given besides the admin's own: `{"blog.post.publish": "Publish posts"}`.
     """
 
     label: str
@@ -75,6 +76,7 @@ class AppConfig:
     lifespan: Callable[["Runtime"], AbstractAsyncContextManager[None]] | None = None
     authenticate: Authenticate | None = None
     login: str = ""
+    permissions: Mapping[str, str] = field(default_factory=dict)
     path: Path = field(default=Path(), init=False)
 
     @property

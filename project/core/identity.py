@@ -24,11 +24,16 @@ class Principal:
     session_id: UUID
     is_staff: bool = False
     is_superuser: bool = False
+    permissions: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
         """The name people read."""
         return self.name or self.email
+
+    def can(self, permission: str) -> bool:
+        """Whether a group of theirs permits this, such as "blog.post.change"; superusers may do everything."""
+        return self.is_superuser or permission in self.permissions
 
 
 Authenticate = Callable[["Runtime", HTTPConnection], Awaitable[Principal | None]]

@@ -12,9 +12,10 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from apps.accounts.models import Session, User
-from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, sign_in_as
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, every, sign_in_as
 from project.core.testing.plugin import NewClient
 
+STAFF = every("accounts.user", "accounts.session")
 ON = {"is_active": "y", "is_staff": "y", "is_superuser": "y", "is_verified": "y"}
 
 
@@ -59,7 +60,7 @@ async def test_neither_people_nor_sessions_are_made_here(client: httpx2.AsyncCli
 async def test_staff_cannot_make_anybody_staff(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
 ) -> None:
-    me = await sign_in("staff@example.com", is_staff=True)
+    me = await sign_in("staff@example.com", is_staff=True, permissions=STAFF)
     other = await make_user("bob@example.com")
     page = (await client.get(f"/admin/user/edit/{other.id}")).text
     assert 'name="is_active"' in page
@@ -89,7 +90,7 @@ async def test_a_superuser_is_out_of_reach_for_staff(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
 ) -> None:
     root = await make_user("root@example.com", is_superuser=True)
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=STAFF)
     assert (await client.get(f"/admin/user/edit/{root.id}")).status_code == 403
     assert (await client.post(f"/admin/user/edit/{root.id}", data=form("Mine"))).status_code == 403
     assert (await client.delete(f"/admin/user/delete?pks={root.id}")).status_code == 403
@@ -98,7 +99,7 @@ async def test_a_superuser_is_out_of_reach_for_staff(
 
 
 async def test_a_person_who_is_not_there_is_a_404(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
-    await sign_in(is_staff=True)
+    await sign_in(is_staff=True, permissions=STAFF)
     nobody = uuid4()
     for answer in (
         await client.get(f"/admin/user/details/{nobody}"),
@@ -112,7 +113,7 @@ async def test_nobody_deletes_their_own_account_here(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
 ) -> None:
     other = await make_user("bob@example.com")
-    me = await sign_in("staff@example.com", is_staff=True)
+    me = await sign_in("staff@example.com", is_staff=True, permissions=STAFF)
     answer = await client.delete(f"/admin/user/delete?pks={other.id},{me.id}")
     assert answer.status_code == 409
     assert "your own account" in answer.text
@@ -163,7 +164,7 @@ async def test_deleting_a_session_signs_it_out(
     other = new_client(client._transport.app)  # type: ignore[attr-defined]
     await sign_in("bob@example.com", into=other)
     session = (await db.exec(select(Session))).one()
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=STAFF)
     assert (await other.get("/accounts/profile")).status_code == 200
     assert (await client.delete(f"/admin/session/delete?pks={session.id}")).status_code == 200
     assert (await other.get("/accounts/profile")).status_code == 303
@@ -184,7 +185,7 @@ async def test_people_are_found_by_e_mail_and_by_filter(
 async def test_an_admin_that_was_reached_without_a_session_is_reached_after_logging_in(
     client: httpx2.AsyncClient, make_user: MakeUser
 ) -> None:
-    await make_user("staff@example.com", is_staff=True)
+    await make_user("staff@example.com", is_staff=True, permissions=STAFF)
     login = (await client.get("/admin/user/list")).headers["location"]
     assert login == "/accounts/login?next=/admin/user/list"
     data = {"email": "staff@example.com", "password": PASSWORD, "next": "/admin/user/list"}
@@ -208,7 +209,7 @@ async def test_staff_cannot_sign_a_superuser_out(
     app: FastAPI, client: httpx2.AsyncClient, new_client: NewClient, sign_in: SignIn, db: AsyncSession
 ) -> None:
     boss = await sign_in("boss@example.com", into=new_client(app), is_superuser=True)
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=STAFF)
     row = (await db.exec(select(Session).where(Session.user_id == boss.id))).one()
     assert (await client.delete(f"/admin/session/delete?pks={row.id}")).status_code == 403
     assert (await db.exec(select(Session).where(Session.user_id == boss.id))).first() is not None

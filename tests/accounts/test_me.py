@@ -104,14 +104,22 @@ async def test_somebody_else_is_not_found_like_nobody(
     assert foreign.json() | {"request_id": ""} == missing.json() | {"request_id": ""}
 
 
-async def test_only_staff_list_people(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
+async def test_only_those_who_may_see_people_list_them(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
     assert (await client.get(f"{ACCOUNTS}/users")).status_code == 401
-    await sign_in()
+    ann = await sign_in()
     assert (await client.get(f"{ACCOUNTS}/users")).status_code == 403
+    await sign_in("staff@example.com", is_staff=True)
+    answer = await client.get(f"{ACCOUNTS}/users")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "accounts.user.view" in answer.json()["detail"]
+    assert (await client.get(f"{ACCOUNTS}/users/{ann.id}")).status_code == 404
+    await sign_in("reader@example.com", permissions=["accounts.user.view"])
+    assert (await client.get(f"{ACCOUNTS}/users")).status_code == 200
+    assert (await client.get(f"{ACCOUNTS}/users/{ann.id}")).status_code == 200
 
 
 async def test_staff_list_people_in_parts(client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser) -> None:
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=["accounts.user.view"])
     for number in range(12):
         await make_user(f"user{number:02}@example.com")
     first = await client.get(f"{ACCOUNTS}/users?sort=email")
@@ -130,7 +138,7 @@ async def test_staff_list_people_in_parts(client: httpx2.AsyncClient, sign_in: S
 async def test_people_are_filtered_by_allowed_names(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, query: str, total: int
 ) -> None:
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=["accounts.user.view"])
     await make_user("bob@example.com")
     await make_user("gone@example.com", is_active=False)
     assert (await client.get(f"{ACCOUNTS}/users?{query}")).json()["total"] == total
@@ -142,7 +150,7 @@ async def test_people_are_filtered_by_allowed_names(
 async def test_lists_are_bounded_and_sorted_by_allowed_names_only(
     client: httpx2.AsyncClient, sign_in: SignIn, query: str
 ) -> None:
-    await sign_in(is_staff=True)
+    await sign_in(is_staff=True, permissions=["accounts.user.view"])
     assert (await client.get(f"{ACCOUNTS}/users?{query}")).status_code == 422
 
 
@@ -150,7 +158,7 @@ async def test_lists_are_bounded_and_sorted_by_allowed_names_only(
 async def test_searching_takes_every_character_as_itself(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, search: str, found: int
 ) -> None:
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", is_staff=True, permissions=["accounts.user.view"])
     await make_user("percent@example.com", name="100 %")
     await make_user("under@example.com", name="a_b")
     answer = await client.get(f"{ACCOUNTS}/users", params={"search": search})

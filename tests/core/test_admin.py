@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 
-from apps.accounts.testing import SignIn, add_user, sign_in_as
+from apps.accounts.testing import SignIn, add_user, every, sign_in_as
 from project.core import Invalid, ModelAdmin
 from project.core.admin.site import Site
 from project.core.errors import ConfigurationError
@@ -31,6 +31,7 @@ from project.core.testing.plugin import Databases, MakeSettings, NewClient, runn
 from project.core.web import problems
 
 SAVE = {"save": "Save"}
+SHELF = every("shelf.book", "shelf.writer")
 
 
 class Shelf(SQLModel):
@@ -122,8 +123,8 @@ def with_shelf(app: FastAPI) -> FastAPI:
     site.state = app.state
     problems.install(site)
     admin = Site(site, app.state.runtime)
-    admin.add_view(BookAdmin)
-    admin.add_view(WriterAdmin)
+    admin.add_view(BookAdmin, "shelf")
+    admin.add_view(WriterAdmin, "shelf")
     return site
 
 
@@ -136,9 +137,9 @@ async def shelf(app: FastAPI, db: AsyncSession) -> FastAPI:
 
 @pytest.fixture
 async def staff(shelf: FastAPI, new_client: NewClient, sign_in: SignIn) -> httpx2.AsyncClient:
-    """A client of somebody who is staff and no more."""
+    """A client of somebody who is staff, no superuser, and may do everything on the shelf."""
     client = new_client(shelf)
-    await sign_in("staff@example.com", into=client, is_staff=True)
+    await sign_in("staff@example.com", into=client, is_staff=True, permissions=SHELF)
     return client
 
 
@@ -311,7 +312,7 @@ async def test_behind_a_proxy_that_ends_tls_every_address_is_https(
         settings = make_settings(DATABASE_URL=url, SITE_URL="https://site.example")
         async with running(settings) as app:
             client = new_client(app)
-            await sign_in_as(client, app, await add_user(app, is_staff=True))
+            await sign_in_as(client, app, await add_user(app, is_staff=True, permissions=["accounts.user.view"]))
             cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
             page = await client.get("http://site.example/admin/user/list", headers={"Cookie": cookie})
     assert page.status_code == 200
@@ -396,7 +397,7 @@ async def live_staff(live_app: FastAPI, new_client: NewClient) -> httpx2.AsyncCl
     async with live_app.state.runtime.unit_of_work() as db:
         await (await db.connection()).run_sync(Shelf.metadata.create_all)
     client = new_client(with_shelf(live_app))
-    await sign_in_as(client, live_app, await add_user(live_app, "staff@example.com", is_staff=True))
+    await sign_in_as(client, live_app, await add_user(live_app, "staff@example.com", is_staff=True, permissions=SHELF))
     return client
 
 

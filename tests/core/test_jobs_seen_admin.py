@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.testing import SignIn
+from apps.accounts.testing import SignIn, every
 from project.core.db.engine import on_commit
 from project.core.db.models import now, uuid7
 from project.core.db.session import AsyncSession
@@ -26,8 +26,8 @@ AddJob = Callable[..., Awaitable[Job]]
 
 @pytest.fixture
 async def staff(client: httpx2.AsyncClient, sign_in: SignIn) -> httpx2.AsyncClient:
-    """A client of somebody who is staff."""
-    await sign_in("staff@example.com", is_staff=True)
+    """A client of somebody who is staff and may do everything with jobs."""
+    await sign_in("staff@example.com", is_staff=True, permissions=every("core.job"))
     return client
 
 
@@ -181,6 +181,17 @@ async def test_the_details_offer_what_can_be_done_and_ask_first(
     page = (await staff.get(f"/admin/jobs/details/{(await add(state=state)).id}")).text
     buttons = re.findall(r'data-bs-target="#modal-[\w-]+"[^>]*>\s*([\w ]+?)\s*</a>', page)
     assert buttons == offered
+
+
+async def test_whoever_may_only_look_is_offered_nothing_to_do(
+    client: httpx2.AsyncClient, sign_in: SignIn, add: AddJob
+) -> None:
+    await sign_in("reader@example.com", is_staff=True, permissions=["core.job.view"])
+    job = await add(state=State.DEAD)
+    for path in ("list", f"details/{job.id}"):
+        page = (await client.get(f"/admin/jobs/{path}")).text
+        assert str(job.id) in page
+        assert not re.search(r"/jobs/(delete|action|edit)|Try again", page), path
 
 
 async def test_nobody_writes_a_job_by_hand_or_exports_its_arguments(staff: httpx2.AsyncClient, add: AddJob) -> None:

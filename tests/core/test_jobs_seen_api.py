@@ -65,7 +65,7 @@ async def test_nobody_else_sees_it_but_staff(
     await sign_in("bob@example.com")
     for url in (path.format(job.id), path.format(uuid7()), path.format((await add()).id)):
         assert (await client.get(url)).status_code == 404
-    await sign_in("staff@example.com", is_staff=True)
+    await sign_in("staff@example.com", permissions=["core.job.view"])
     assert (await client.get(path.format(job.id))).status_code == 200
     client.cookies.clear()
     assert (await client.get(path.format(job.id))).status_code in (401, 303)

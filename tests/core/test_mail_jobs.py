@@ -180,7 +180,7 @@ async def test_staff_read_the_log_and_nobody_writes_it(
     await jobs.run()
     (row,) = await sent(runtime)
     assert (await client.get("/admin/sent-mail/list")).status_code in (303, 404)
-    await sign_in(is_staff=True)
+    await sign_in(is_staff=True, permissions=["core.sent_mail.view"])
     listed = await client.get("/admin/sent-mail/list?search=ann@")
     assert TO in listed.text
     assert (await client.get(f"/admin/sent-mail/details/{row.id}")).status_code == 200

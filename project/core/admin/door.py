@@ -1,6 +1,6 @@
 """The admin's door: staff only, whatever is behind it; what goes wrong there is told in the site's own words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -33,9 +33,10 @@ class Door:
     It stands around everything that is mounted, so a view that forgets to ask is closed all the same.
     """
 
-    def __init__(self, app: ASGIApp, site: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, site: FastAPI, admit: Callable[[Request], None]) -> None:
         self.app = app
         self.site = site
+        self.admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,6 +60,7 @@ class Door:
         try:
             if not assets:
                 await _admit(request)
+                self.admit(request)
             await self.app(scope, receive, watched)
         except Exception as error:
             if started:

@@ -148,7 +148,8 @@ class JobAdmin(ModelAdmin, model=Job):
 
     async def check_can_delete(self, request: Request, model: Any) -> bool:
         """Only what has ended has the button; who asks without one is told why not by `on_model_delete`."""
-        return request.method == "DELETE" or model.state in figures.ENDED
+        ended = request.method == "DELETE" or model.state in figures.ENDED
+        return ended and await super().check_can_delete(request, model)
 
     async def on_model_delete(self, model: Job, request: Request) -> None:
         """Raise Conflict for a job that waits or runs."""

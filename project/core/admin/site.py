@@ -5,6 +5,7 @@ import types
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from sqladmin import Admin, BaseView, ModelView
 from starlette.datastructures import URL, FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from project.core.admin import own
 from project.core.admin.door import Door, Sessions, told
+from project.core.admin.rights import Rights
 from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
 from project.core.errors import BadRequest, ConfigurationError
@@ -22,13 +24,20 @@ from project.core.jobs.figures import duration, job_figures
 from project.core.runtime import Runtime
 from project.core.templating import folders
 from project.core.web import flash
+from project.core.web.access import permissions_of
 
 
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
     """Mount /admin with the views of the apps, then the core's; raises ConfigurationError when two share an address."""
     site = Site(app, runtime)
-    for view in [*(view for each in runtime.registry.apps for view in each.admin), *own.VIEWS]:
+    for each in runtime.registry.apps:
+        for view in each.admin:
+            site.add_view(view, each.label)
+    for view in own.VIEWS:
         site.add_view(view)
+    for route in iter_route_contexts(app.routes):
+        for name in permissions_of(route):
+            site.rights.check(name, str(route.path))
 
 
 class Site(Admin):
@@ -41,7 +50,10 @@ class Site(Admin):
             "favicon_url": "/static/favicon.svg",
             "templates_dir": folders(ROOT / "templates", apps),  # for their `sqladmin/…`
         }
-        super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
+        self.rights = Rights(runtime.registry)
+        door = Middleware(Door, site=app, admit=self.rights.admit)
+        look |= {"authorization_backend": self.rights, "middlewares": [door]}
+        super().__init__(app, None, Sessions(runtime.database), **look)
         self.admin.state = app.state
         self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration}
         vars(self)["_handle_form_data"] = self._form_without_stray_files
@@ -49,8 +61,8 @@ class Site(Admin):
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
         logging.getLogger("sqladmin.application").setLevel(logging.CRITICAL)
 
-    def add_view(self, view: type[ModelView] | type[BaseView]) -> None:
-        """Add a view as a class of this site's own, since SQLAdmin writes the session maker on the class.
+    def add_view(self, view: type[ModelView] | type[BaseView], app: str = "core") -> None:
+        """Add a view of an app as a class of this site's own, since SQLAdmin writes the session maker on the class.
 
         A plain ModelView gets ModelAdmin's manners. Raises ConfigurationError when its address is taken.
         """
@@ -60,6 +72,7 @@ class Site(Admin):
             way = f'write `{view.__name__}.identity = "…"` under the class.'
             raise ConfigurationError(f"Two admin views would stand at /admin/{view.identity}: {way}")
         super().add_view(own)
+        self.rights.add(app, self.views[-1])
         for route in self.admin.router.routes:
             if isinstance(route, Route) and route.name.startswith("action-"):
                 route.methods = {"POST"}
@@ -84,8 +97,10 @@ class Site(Admin):
 
     async def index(self, request: Request) -> Response:
         """What there is, and how the jobs stand."""
-        async with request.app.state.runtime.unit_of_work(write=False) as db:
-            numbers = await job_figures(db)
+        numbers = None
+        if self.rights.has_permission(request, own.JobAdmin.identity, "list"):
+            async with request.app.state.runtime.unit_of_work(write=False) as db:
+                numbers = await job_figures(db)
         response: Response = await self.templates.TemplateResponse(request, "sqladmin/index.html", {"jobs": numbers})
         flash.clear(request, response)
         return response

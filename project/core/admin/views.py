@@ -1,7 +1,7 @@
 """ModelAdmin: SQLAdmin's ModelView with the manners of this house."""
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,11 +74,13 @@ class ModelAdmin(ModelView):
     Attributes:
         schema: a Pydantic model that checks and cleans what the form sends; its fields are the form's.
         superuser_fields: columns that only superusers find in the form.
+        action_permissions: for an `@action`'s name the last word of the permission it needs; "change" where it is not.
         hidden: the names of columns that are never shown.
     """
 
     schema: ClassVar[type[BaseModel] | None] = None
     superuser_fields: ClassVar[Sequence[Any]] = ()
+    action_permissions: ClassVar[Mapping[str, str]] = {}
     hidden: ClassVar[re.Pattern[str]] = SECRET
 
     # SQLModel types a column as its value, so SQLAdmin's own annotations would refuse `[Post.title]`.
@@ -139,6 +141,9 @@ class ModelAdmin(ModelView):
         request = visit.get()
         free = request is not None and request.state.principal.is_superuser
         barred = set() if free else set(map(self._get_prop_name, self.superuser_fields))
+        if request is not None:
+            rights: Any = self._authorization_backend()
+            barred |= rights.out_of_sight(request, self.identity)
         if self.form is None:
             barred |= set(filter(self._secret, dir(form)))
         fields = {name for name in barred if hasattr(getattr(form, name, None), "_formfield")}

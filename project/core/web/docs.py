@@ -3,11 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from project.core.web.deps import READING
 from project.core.web.once import HEADER
+from project.core.web.access import ANYONE, who_may
 from project.core.web.pages import render
 from project.core.web.problems import Problem
 
@@ -50,15 +52,17 @@ def declare_problems(app: FastAPI) -> None:
         document = generate()
         parts = document.setdefault("components", {})
         parts.setdefault("schemas", {}).update(ours)
-        # The core knows no way to sign in; its own operations take those that the apps declare.
+        # The core knows no way to sign in; what asks by its names takes those that the apps declare.
         ways: list[dict[str, list[str]]] = [{name: []} for name in parts.get("securitySchemes", {})]
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                if path.startswith("/api/v1/jobs/"):
-                    operation["security"] = ways
                 if path.startswith("/api/v1/") and method.upper() not in READING:
                     told = [each for each in operation.get("parameters", []) if each != KEYED]
                     operation["parameters"] = [*told, KEYED]
+        for route in iter_route_contexts(app.routes):
+            for method in route.methods or () if who_may(route) != ANYONE else ():
+                operation = document["paths"].get(route.path, {}).get(method.lower(), {})
+                operation.setdefault("security", ways)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

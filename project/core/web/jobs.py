@@ -54,12 +54,12 @@ class JobRead(ReadSchema):
 
 
 async def read_job(db: AsyncSession, user: Principal, job_id: UUID) -> JobRead:
-    """The job as it stands; raises NotFound for somebody else's, unless staff asks."""
-    return JobRead.model_validate(await find(db, job_id, owner=_whose(user)))
+    """The job as it stands; raises NotFound for somebody else's, unless they may see all."""
+    return JobRead.model_validate(await find(db, job_id, owner=_whose(user, "core.job.view")))
 
 
-def _whose(user: Principal) -> UUID | None:
-    return None if user.is_staff else user.id
+def _whose(user: Principal, permission: str) -> UUID | None:
+    return None if user.can(permission) else user.id
 
 
 @api.get("/{job_id}", name="read")
@@ -71,7 +71,7 @@ async def show(job_id: JobId, user: SignedIn, db: DB) -> JobRead:
 @api.post("/{job_id}/cancel", name="cancel")
 async def stop(job_id: JobId, user: SignedIn, db: DB) -> JobRead:
     """Cancel a job of yours: at once while it waits, within seconds while it runs. One that has ended stays so."""
-    return JobRead.model_validate(await cancel(db, job_id, owner=_whose(user)))
+    return JobRead.model_validate(await cancel(db, job_id, owner=_whose(user, "core.job.change")))
 
 
 @pages.get("/{job_id}", name="jobs:progress")
@@ -83,7 +83,7 @@ async def progress(request: Request, job_id: JobId, user: SignedIn, db: DB) -> R
 @pages.post("/{job_id}/cancel", name="jobs:cancel")
 async def stop_here(request: Request, job_id: JobId, user: SignedIn, db: DB) -> Response:
     """Cancel it, and lead back to the page the button stood on."""
-    await cancel(db, job_id, owner=_whose(user))
+    await cancel(db, job_id, owner=_whose(user, "core.job.change"))
     return redirect(page_before(request, str(request.app.url_path_for("jobs:progress", job_id=job_id))))
 
 
