@@ -1,11 +1,11 @@
 """What accounts adds to the site."""
 
 from apps.accounts import api, commands, jobs, pages
-from apps.accounts.admin import SessionAdmin, UserAdmin
+from apps.accounts.admin import ApiTokenAdmin, EventAdmin, SessionAdmin, UserAdmin
 from apps.accounts.checks import signs_up_by_mail
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.identity import authenticate
-from apps.accounts.models import Session, User
+from apps.accounts.models import ApiToken, Event, RefreshToken, Session, User
 from project.core import AppConfig
 
 config = AppConfig(
@@ -13,9 +13,10 @@ config = AppConfig(
     title="Accounts",
     api=api.router,
     pages=pages.router,
-    models=[User, Session],
-    admin=[UserAdmin, SessionAdmin],
+    models=[User, Session, RefreshToken, ApiToken, Event],
+    admin=[UserAdmin, SessionAdmin, ApiTokenAdmin, EventAdmin],
     jobs=[jobs.send_welcome, jobs.send_verification, jobs.send_reset, jobs.send_email_change],
+    cron=[jobs.sweep],
     checks=[signs_up_by_mail],
     commands=[commands.createsuperuser, commands.changepassword],
     settings=AccountsSettings,

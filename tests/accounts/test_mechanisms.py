@@ -121,7 +121,8 @@ def test_changepassword_ends_the_sessions_of_that_person_only(manage: Manage, tm
         for email in ("ann@example.com", "bob@example.com"):
             assert manage("createsuperuser", "--email", email, input="long enough\n").exit_code == 0
         table.execute(
-            "INSERT INTO accounts_session SELECT id, id, id, 'browser', '', '', created_at, created_at, created_at"
+            "INSERT INTO accounts_session (id, token_hash, user_id, kind, remember, user_agent, address, created_at,"
+            " last_seen_at, expires_at) SELECT id, id, id, 'browser', false, '', '', created_at, created_at, created_at"
             " FROM accounts_user"
         )
     assert "no account" in manage("changepassword", "nobody@example.com", input="a brand new one\n").output
