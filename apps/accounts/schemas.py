@@ -253,7 +253,11 @@ class ApiTokenCreate(BaseModel):
         max_length=2,
     )
     expires_in_days: int = Field(
-        default=90, ge=1, le=366, title="Days until it ends", description="After that it counts no more."
+        default=90,
+        ge=1,
+        le=366,
+        title="Days until it ends",
+        description="A year at most.",
     )
 
 
