@@ -18,6 +18,7 @@ from apps.accounts.schemas import ApiTokenCreate
 from apps.accounts.testing import PASSWORD, SignIn, links_for
 from project.core import AsyncSession, Forbidden, Principal, Runtime, now
 from project.core.errors import NotAuthenticated
+from project.core.log import redact
 from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
 from tests.core.test_api_contract import PUBLIC
@@ -291,6 +292,14 @@ async def test_no_token_slips_through_while_what_asks_for_it_ends(
         await client.post(f"{API}/password/change", json=data)
     with pytest.raises(NotAuthenticated):
         await api_tokens.make(db, asking, ApiTokenCreate(name="late"), CONN)
+
+
+async def test_no_log_shows_a_token(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
+    await sign_in()
+    form = {"username": "ann@example.com", "password": PASSWORD}
+    pair = (await client.post(f"{API}/token", data=form)).json()
+    for secret in (await made(client), pair["refresh_token"], pair["access_token"]):
+        assert secret[8:] not in redact(f"found {secret} in /srv/config.yml and '{secret}'")
 
 
 @pytest.mark.parametrize("header", ["Bearer upt_", "Bearer upt_x", "bearer upt_é", "Bearer  upt_\t", "Bearer UPT_x"])
