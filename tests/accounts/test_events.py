@@ -66,6 +66,15 @@ async def test_each_step_of_an_account_is_written_down(
     assert not [secret for secret in (PASSWORD, "not the password", "argon2", made["token"], link) if secret in kept]
 
 
+@pytest.mark.usefixtures("confirming")
+async def test_a_password_guessed_at_the_link_that_opens_an_account_is_written_down(
+    app: FastAPI, client: httpx2.AsyncClient, make_user: MakeUser, db: AsyncSession
+) -> None:
+    link = (await links_for(app, await make_user()))["/accounts/verify"].partition("=")[2]
+    answer = await client.post(f"{API}/verify/confirm", json={"token": link, "password": "not the password"})
+    assert (answer.status_code, await kinds(db)) == (422, ["sign_in_failed"])
+
+
 async def test_an_owner_reads_their_own_and_nobody_elses(
     app: FastAPI, client: httpx2.AsyncClient, new_client: NewClient, sign_in: SignIn
 ) -> None:
