@@ -3,31 +3,27 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Form, Path, Query, Request, Response, status
+from fastapi import APIRouter, Body, Path, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
-from apps.accounts import links_api, services
-from apps.accounts.identity import ACCESS, CurrentUser, clear_cookie, cookie_name, set_cookie
+from apps.accounts import links_api, security_api, services, tokens_api
+from apps.accounts.identity import CurrentUser, InPerson, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import (
     AccountDelete,
     Login,
     MailSent,
     MeUpdate,
-    OAuthError,
     PasswordChange,
-    PasswordGrant,
-    Token,
     UserCreate,
     UserRead,
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page, Principal, needs
-from project.core.signing import Signer
 from project.core.web.deps import CurrentLimiter
-from project.core.web.problems import Refusal, answers_with
 
 router = APIRouter()
-router.include_router(links_api.router)
+for each in (links_api, security_api, tokens_api):
+    router.include_router(each.router)
 UserId = Annotated[UUID, Path(description="The person's id.")]
 
 
@@ -104,7 +100,7 @@ async def delete_me(
     runtime: CurrentRuntime,
     manager: Manager,
     limiter: CurrentLimiter,
-    user: CurrentUser,
+    user: InPerson,
 ) -> None:
     """Delete your account."""
     await services.delete_me(manager, limiter, request, user, data)
@@ -129,45 +125,10 @@ async def login(
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
-async def logout(response: Response, runtime: CurrentRuntime, db: DB, user: CurrentUser) -> None:
-    """Log out: the session ends on the server, so its cookie or token stops counting at once."""
-    await services.log_out(db, user)
+async def logout(request: Request, response: Response, runtime: CurrentRuntime, db: DB, user: InPerson) -> None:
+    """Log out: the session ends on the server, so its cookie or tokens stop counting at once."""
+    await services.log_out(db, user, request)
     clear_cookie(response, runtime)
-
-
-async def oauth_error(_: Request, refusal: Refusal) -> Response | None:
-    """Refusals of the token endpoint in the words of RFC 6749."""
-    if refusal.status not in (400, 422):
-        return None
-    code = "invalid_grant" if refusal.code == "invalid_credentials" else "invalid_request"
-    detail = refusal.errors[0].message if refusal.errors else str(refusal.detail)
-    field = refusal.errors[0].field if refusal.errors else ""
-    if field == "grant_type":
-        code = "unsupported_grant_type"
-    body = OAuthError(error=code, error_description=f"{field}: {detail}" if field else detail)
-    return JSONResponse(body.model_dump(), status.HTTP_400_BAD_REQUEST, {"Cache-Control": "no-store"})
-
-
-@router.post(
-    "/token",
-    responses={status.HTTP_400_BAD_REQUEST: {"model": OAuthError, "description": "A refusal (RFC 6749)."}},
-)
-@answers_with(oauth_error)
-async def token(
-    form: Annotated[PasswordGrant, Form(description="The OAuth2 password form.")],
-    request: Request,
-    response: Response,
-    runtime: CurrentRuntime,
-    manager: Manager,
-    limiter: CurrentLimiter,
-) -> Token:
-    """Exchange e-mail (as `username`) and password for a short access token."""
-    user = await services.authenticate(manager, limiter, request, form.username, form.password.get_secret_value())
-    session, lifetime = await services.open_api_session(manager, request, user)
-    seconds = int(lifetime.total_seconds())
-    signed = Signer(runtime.settings.keys).sign(ACCESS, str(user.id), seconds, sid=str(session.id))
-    response.headers["Cache-Control"] = "no-store"
-    return Token(access_token=signed, expires_in=seconds)
 
 
 @router.post("/password/change", status_code=status.HTTP_204_NO_CONTENT)
@@ -178,9 +139,9 @@ async def change_password(
     runtime: CurrentRuntime,
     manager: Manager,
     limiter: CurrentLimiter,
-    user: CurrentUser,
+    user: InPerson,
 ) -> None:
-    """Change your password; every other session of yours ends, and a cookie gets a new value."""
+    """Change your password; every other session of yours and every API token ends, and a cookie gets a new value."""
     token = await services.change_password(manager, limiter, request, user, data)
     if token:
         set_cookie(response, runtime, token, None)

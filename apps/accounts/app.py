@@ -1,12 +1,12 @@
 """What accounts adds to the site."""
 
 from apps.accounts import api, commands, jobs, pages
-from apps.accounts.admin import SessionAdmin, UserAdmin
+from apps.accounts.admin import ApiTokenAdmin, EventAdmin, SessionAdmin, UserAdmin
 from apps.accounts.checks import signs_up_by_mail
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.groups_admin import GroupAdmin
 from apps.accounts.identity import authenticate
-from apps.accounts.models import Group, Membership, Session, User
+from apps.accounts.models import ApiToken, Event, Group, Membership, RefreshToken, Session, User
 from project.core import AppConfig
 
 config = AppConfig(
@@ -14,9 +14,10 @@ config = AppConfig(
     title="Accounts",
     api=api.router,
     pages=pages.router,
-    models=[User, Session, Group, Membership],
-    admin=[UserAdmin, GroupAdmin, SessionAdmin],
+    models=[User, Session, RefreshToken, ApiToken, Event, Group, Membership],
+    admin=[UserAdmin, GroupAdmin, SessionAdmin, ApiTokenAdmin, EventAdmin],
     jobs=[jobs.send_welcome, jobs.send_verification, jobs.send_reset, jobs.send_email_change],
+    cron=[jobs.sweep],
     checks=[signs_up_by_mail],
     commands=[commands.createsuperuser, commands.changepassword],
     settings=AccountsSettings,

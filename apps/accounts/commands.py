@@ -7,10 +7,10 @@ import click
 from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import UserAlreadyExists
 from pydantic import ValidationError
-from sqlmodel import col, delete as delete_rows
 
+from apps.accounts import events, sessions
+from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager
-from apps.accounts.models import Session
 from apps.accounts.schemas import UserCreate, normalise_email
 from project.core import Runtime, command
 from project.core.management import CommandError
@@ -49,7 +49,7 @@ async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if
 @command()
 @click.argument("email")
 async def changepassword(runtime: Runtime, email: str) -> None:
-    """Set an account's password and end its sessions."""
+    """Set an account's password, end its sessions, revoke its API tokens."""
     if not await _exists(runtime, email):
         raise CommandError(f"There is no account {email!r}.")
     data = _account(email, _password(noinput=False))
@@ -60,7 +60,8 @@ async def changepassword(runtime: Runtime, email: str) -> None:
             await manager.set_password(user, data.password.get_secret_value())
         except InvalidPasswordException as error:
             raise CommandError(str(error.reason)) from None
-        await db.exec(delete_rows(Session).where(col(Session.user_id) == user.id))
+        await sessions.end_all(db, user.id)
+        await events.note(db, user.id, Kind.PASSWORD_CHANGED, None, "at the terminal")
     click.echo(f"The password of {data.email} is changed; its sessions are ended.")
 
 

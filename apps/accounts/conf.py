@@ -17,8 +17,20 @@ class AccountsSettings(AppSettings):
         default=None,
         description="open: a new account counts at once; confirm: once its mail's link is used; unset: open in DEBUG.",
     )
-    SESSION_HOURS: int = Field(default=24, ge=1, description="How long a log-in lasts.")
-    REMEMBER_DAYS: int = Field(default=30, ge=1, description="How long it lasts with “Keep me logged in”.")
+    SESSION_HOURS: float = Field(default=24, gt=0, le=8760, description="How long a log-in lasts at most.")
+    IDLE_HOURS: float = Field(default=12, gt=0, le=8760, description="How long it lasts unused.")
+    REMEMBER_DAYS: float = Field(
+        default=30, gt=0, le=365, description="How long it lasts at most with “Keep me logged in”."
+    )
+    REMEMBER_IDLE_DAYS: float = Field(
+        default=14, gt=0, le=365, description="How long that one lasts unused, and an API client's refresh token."
+    )
+    REFRESH_DAYS: float = Field(
+        default=30, gt=0, le=365, description="How long an API client gets new tokens without a password."
+    )
+    EVENTS_KEPT_DAYS: float = Field(
+        default=180, gt=0, le=3650, description="How long people see what happened to their accounts."
+    )
     ACCESS_MINUTES: int = Field(default=10, ge=1, le=60, description="How long an API client's access token counts.")
     LOGIN_RATE_ACCOUNT: str = Field(default="10/5 minutes", description="Log-ins tried for one account.")
     LOGIN_RATE_ADDRESS: str = Field(default="30/minute", description="Log-ins tried from one address.")

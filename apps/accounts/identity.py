@@ -1,27 +1,29 @@
 """Who is asking: a session cookie or a bearer token, answered from the session row each time."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
 from starlette.requests import HTTPConnection
 
-from apps.accounts import sessions
-from apps.accounts.models import Session
-from project.core import Forbidden, Principal, Runtime, get_logger, now
+from apps.accounts import api_tokens, sessions
+from apps.accounts.conf import AccountsSettings
+from apps.accounts.refresh import ACCESS as ACCESS, by_access_token
+from project.core import AsyncSession, Forbidden, Principal, Runtime, get_logger, now
 from project.core.identity import principal
-from project.core.signing import BadToken, Signer
-from project.core.web.deps import SignedIn
+from project.core.web.deps import READING, SignedIn
 
 log = get_logger(__name__)
-ACCESS = "accounts.access"
 TOUCH_SECONDS = 1.0  # a read does not wait longer for its note of having been here
 bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/accounts/token",
+    refreshUrl="/api/v1/accounts/token/refresh",
     auto_error=False,
     description="Log in with your e-mail as the username.",
 )
@@ -53,17 +55,29 @@ def clear_cookie(response: Response, runtime: Runtime) -> None:
 
 
 async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | None:
-    """The framework's question. A bearer token counts before a cookie; a bad one is nobody."""
-    which = _session_row(runtime, conn)
-    if which is None:
-        return None
+    """The framework's question. A bearer token counts before a cookie; a bad one is nobody.
+
+    Raises Forbidden for an API token that may not do what is asked.
+    """
+    scheme, _, bearer = conn.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        tokens = _cookies(conn, cookie_name(runtime))
+        return await _by_session(runtime, sessions.by_token(runtime, tokens[0])) if len(tokens) == 1 else None
+    if (token := bearer.strip()).startswith(api_tokens.PREFIX):
+        return await _by_api_token(runtime, conn, token)
+    which = by_access_token(runtime, token)
+    return None if which is None else await _by_session(runtime, which)
+
+
+async def _by_session(runtime: Runtime, which: ColumnElement[bool]) -> Principal | None:
+    conf = runtime.conf(AccountsSettings)
     async with runtime.unit_of_work(write=False) as db:
-        found = await sessions.find(db, which)
+        found = await sessions.find(db, conf, which)
     if found is None:
         return None
     session, user, permissions = found
-    if now() - session.last_seen_at > sessions.TOUCH_EVERY:
-        await _touch(runtime, session.id)
+    often = min(sessions.TOUCH_EVERY, sessions.idle(conf, remember=session.remember) / 4)
+    await _touch(runtime, sessions.touch, session.id, session.last_seen_at, often)
     return Principal(
         id=user.id,
         email=user.email,
@@ -75,16 +89,18 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
     )
 
 
-def _session_row(runtime: Runtime, conn: HTTPConnection) -> Any:
-    scheme, _, token = conn.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        try:
-            claims = Signer(runtime.settings.keys).read(ACCESS, token.strip())
-            return (col(Session.id) == UUID(claims["sid"])) & (col(Session.user_id) == UUID(claims["sub"]))
-        except (BadToken, KeyError, ValueError, TypeError, AttributeError):
-            return None
-    tokens = _cookies(conn, cookie_name(runtime))
-    return sessions.by_token(tokens[0]) if len(tokens) == 1 else None
+async def _by_api_token(runtime: Runtime, conn: HTTPConnection, token: str) -> Principal | None:
+    """Whose token it is; nobody's token opens the admin, whoever made it."""
+    async with runtime.unit_of_work(write=False) as db:
+        found = await api_tokens.find(db, token)
+    if found is None:
+        return None
+    row, user = found
+    needed = "read" if conn.scope.get("method") in READING else "write"
+    if needed not in row.scopes:
+        raise Forbidden(f"This token has no scope {needed!r}.", code="insufficient_scope")
+    await _touch(runtime, api_tokens.touch, row.id, row.last_used_at, sessions.TOUCH_EVERY)
+    return Principal(user.id, user.email, user.name, session_id=row.id, scopes=frozenset(row.scopes))
 
 
 def _cookies(conn: HTTPConnection, name: str) -> list[str]:
@@ -93,12 +109,21 @@ def _cookies(conn: HTTPConnection, name: str) -> list[str]:
     return [value for key, _, value in pairs if key == name and value]
 
 
-async def _touch(runtime: Runtime, session_id: UUID) -> None:
+async def _touch(
+    runtime: Runtime,
+    touch: Callable[[AsyncSession, UUID], Awaitable[None]],
+    row_id: UUID,
+    last: datetime | None,
+    often: timedelta,
+) -> None:
+    """Let the row know that it was used, unless it knows so from a moment ago."""
+    if last is not None and now() - last <= often:
+        return
     try:
         async with asyncio.timeout(TOUCH_SECONDS), runtime.unit_of_work() as db:
-            await sessions.touch(db, session_id)
+            await touch(db, row_id)
     except (SQLAlchemyError, TimeoutError, OSError) as error:
-        log.warning("session not touched", error=type(error).__name__)
+        log.warning("use not noted", error=type(error).__name__)
 
 
 async def current_user(user: SignedIn, _: Annotated[str | None, Depends(bearer)]) -> Principal:
@@ -119,6 +144,16 @@ class Staff:
         if not user.is_staff:
             raise Forbidden
         return user
+
+
+def in_person(user: CurrentUser) -> Principal:
+    """Whoever is signed in themselves; raises NotAuthenticated, and Forbidden for an API token."""
+    if user.scopes is not None:
+        raise Forbidden("An API token cannot do this. Log in yourself.", code="in_person")
+    return user
+
+
+InPerson = Annotated[Principal, Depends(in_person)]
 
 
 StaffUser = Annotated[Principal, Depends(Staff())]

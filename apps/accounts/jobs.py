@@ -1,4 +1,4 @@
-"""Mail about accounts: each job makes the token it sends, so that none is ever in a row."""
+"""Mail about accounts, where each job makes the token it sends so that none is ever in a row; and the sweep."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -9,9 +9,12 @@ from uuid import UUID
 from fastapi import Request
 from fastapi_users.exceptions import UserAlreadyVerified, UserInactive
 
+from apps.accounts import events, sessions
+from apps.accounts.conf import AccountsSettings
 from apps.accounts.manager import NOBODY, UserManager, state_of
 from apps.accounts.models import User
 from project.core import AsyncSession, Running
+from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 
 
@@ -106,3 +109,12 @@ async def send_email_change(running: Running, user_id: UUID, email: str, state: 
         else:
             postman.template = "taken"
             await postman.run(postman.forgot_password, other, email)
+
+
+@cron(minute=23, unique=True)
+async def sweep(running: Running) -> None:
+    """Delete sessions and tokens that count no more, and what happened long ago."""
+    conf = running.runtime.conf(AccountsSettings)
+    async with running.unit_of_work() as db:
+        await sessions.forget(db, conf)
+        await events.forget(db, conf)

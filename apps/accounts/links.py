@@ -7,12 +7,12 @@ from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import InvalidResetPasswordToken, InvalidVerifyToken
 from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete
 from starlette.requests import HTTPConnection
 
-from apps.accounts import services
+from apps.accounts import events, services, sessions
+from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager, state_of
-from apps.accounts.models import Session, User
+from apps.accounts.models import User
 from apps.accounts.schemas import EmailChange
 from project.core import BadRequest, Conflict, Invalid, Principal, enqueue
 from project.core.jobs.mailing import send_mail
@@ -42,18 +42,19 @@ async def ask_for_email(
     """
     await services.count_try(manager, limiter, conn, user.email)
     await _count(manager, limiter, conn, "email", str(user.id))
-    row = await services.proven(manager, user, data.password.get_secret_value(), "password")
+    row = await services.proven(manager, conn, user, data.password.get_secret_value(), "password")
     if data.new_email == row.email:
         raise Invalid("This is your e-mail already.", field="new_email")
     db = manager.user_db.db
     await enqueue(db, "accounts.send_email_change", user_id=row.id, email=data.new_email, state=state_of(row))
+    await events.note(db, row.id, Kind.EMAIL_ASKED, conn, data.new_email)
     await send_mail(db, "mail/accounts/email_asked.html", row.email, {"name": row.name, "email": data.new_email})
 
 
 async def reset_password(
     manager: UserManager, limiter: Limiter, conn: HTTPConnection, token: str, password: str
 ) -> User:
-    """Set the password by a link, and end every session; raises BadRequest for a dead link, Invalid, TooMany."""
+    """Set the password by a link, end every session and token; raises BadRequest for a dead link, Invalid, TooMany."""
     await _count_use(manager, limiter, conn)
     try:
         user = await manager.reset_password(token, password)
@@ -62,7 +63,8 @@ async def reset_password(
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="new_password") from None
     db = manager.user_db.db
-    await db.exec(delete(Session).where(col(Session.user_id) == user.id))
+    await sessions.end_all(db, user.id)
+    await events.note(db, user.id, Kind.PASSWORD_RESET, conn)
     await send_mail(db, "mail/accounts/password_changed.html", user.email, {"name": user.name})
     return user
 
@@ -81,6 +83,10 @@ async def verify(
         await services.count_try(manager, limiter, conn, found[0].email)
     try:
         return await manager.verify(token, password=password.get_secret_value() if password else "")
+    except Invalid:
+        if found is not None:
+            await events.note_failure(manager.runtime, found[0].email, Kind.SIGN_IN_FAILED, conn)
+        raise
     except InvalidVerifyToken:
         raise BadRequest(DEAD, code="dead_link") from None
 
@@ -98,6 +104,7 @@ async def change_email(manager: UserManager, limiter: Limiter, conn: HTTPConnect
         changed = False
     if not changed:
         raise BadRequest(DEAD, code="dead_link")
+    await events.note(manager.user_db.db, user.id, Kind.EMAIL_CHANGED, conn, f"before: {former}")
     await send_mail(manager.user_db.db, "mail/accounts/email_changed.html", former, {"name": user.name, "email": new})
     return user
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, status
 
 from apps.accounts import links
-from apps.accounts.identity import CurrentUser
+from apps.accounts.identity import InPerson
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import EmailChange, EmailOnly, EmailVerify, LinkToken, MailSent, PasswordReset
 from project.core.web.deps import CurrentLimiter
@@ -57,7 +57,7 @@ async def change_email(
     request: Request,
     manager: Manager,
     limiter: CurrentLimiter,
-    user: CurrentUser,
+    user: InPerson,
 ) -> MailSent:
     """Ask for another e-mail; it counts once the link sent there is used."""
     await links.ask_for_email(manager, limiter, request, user, data)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from apps.accounts import links
 from apps.accounts.conf import confirms
-from apps.accounts.identity import CurrentUser, OptionalUser
+from apps.accounts.identity import InPerson, OptionalUser
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import Confirmation, EmailChange, EmailOnly, Opening, PasswordResetForm
 from project.core import Form, Submitted, on_invalid, redirect, render
@@ -129,14 +129,14 @@ async def request_verify(
 
 
 @router.post("/verify/resend", name="accounts:resend")
-async def resend(request: Request, manager: Manager, limiter: CurrentLimiter, user: CurrentUser) -> Response:
+async def resend(request: Request, manager: Manager, limiter: CurrentLimiter, user: InPerson) -> Response:
     """Mail the link to one's own address again."""
     await links.ask_for_verification(manager, limiter, request, user.email)
     return redirect("accounts:profile", flash=f"A mail with the link is on its way to {user.email}.", kind="info")
 
 
 @router.get("/email", name="accounts:email")
-async def email_form(request: Request, user: CurrentUser) -> Response:
+async def email_form(request: Request, user: InPerson) -> Response:
     """The page for another e-mail."""
     return render(request, "accounts/email.html", {"form": Form(EmailChange)})
 
@@ -144,7 +144,7 @@ async def email_form(request: Request, user: CurrentUser) -> Response:
 @router.post("/email")
 @on_invalid("accounts/email.html")
 async def change_email(
-    request: Request, data: Submitted[EmailChange], manager: Manager, limiter: CurrentLimiter, user: CurrentUser
+    request: Request, data: Submitted[EmailChange], manager: Manager, limiter: CurrentLimiter, user: InPerson
 ) -> Response:
     """Mail the link to the new address."""
     await links.ask_for_email(manager, limiter, request, user, data)

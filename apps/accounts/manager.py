@@ -88,6 +88,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
     def __init__(self, db: AsyncSession, runtime: Runtime) -> None:
         super().__init__(UserDB(db), HASHER)
+        self.runtime = runtime
         self.signer = Signer(runtime.settings.keys)
         self.pool = runtime.hashing
         self.conf = runtime.conf(AccountsSettings)

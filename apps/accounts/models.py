@@ -1,4 +1,4 @@
-"""Tables: people, the sessions that prove who they are, and the groups that say what they may do."""
+"""Tables: people, what proves who they are, what they may do, and what happened to their accounts."""
 
 import json
 from datetime import datetime
@@ -7,6 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Field, Relationship, SQLModel, col
 
+from apps.accounts.devices import device_of
+from apps.accounts.kinds import WARNINGS, WORDS
 from project.core import Model, Timestamped, now
 from project.core.db.models import Versioned
 
@@ -27,16 +29,25 @@ class User(Timestamped, Model, table=True):
 
 
 class Session(Model, table=True):
-    """A signed-in browser or API client. Only its token's hash is kept; deleting the row signs it out."""
+    """A signed-in browser, or an API client with its family of refresh tokens; deleting the row signs it out.
+
+    `token_hash` is the keyed hash of a browser's cookie, or of the part that all refresh tokens of a family share.
+    """
 
     token_hash: str = Field(max_length=64, unique=True)
     user_id: UUID = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     kind: str = Field(default="browser", max_length=10)
+    remember: bool = False  # whether it may rest for days
     user_agent: str = Field(default="", max_length=300)
     address: str = Field(default="", max_length=64)
     created_at: datetime = Field(default_factory=now)
     last_seen_at: datetime = Field(default_factory=now)
     expires_at: datetime = Field(index=True)
+
+    @property
+    def device(self) -> str:
+        """What signed in, in words."""
+        return device_of(self.user_agent)
 
 
 class Membership(SQLModel, table=True):
@@ -72,3 +83,49 @@ GRANTED = (
 def granted(lists: str | None) -> frozenset[str]:
     """The permissions in what GRANTED gave."""
     return frozenset(name for line in (lists or "").splitlines() for name in json.loads(line))
+
+
+class RefreshToken(Model, table=True):
+    """A refresh token of an API client's session: the one that counts, and those used a few seconds ago."""
+
+    session_id: UUID = Field(foreign_key="accounts_session.id", ondelete="CASCADE", index=True)
+    token_hash: str = Field(max_length=64, unique=True)
+    next_secret: str = Field(max_length=64)  # with the used token itself, it gives the token that followed
+    used_at: datetime | None = None
+
+
+class ApiToken(Model, table=True):
+    """A token that a person made for a program of theirs. Only its hash is kept; deleting the row revokes it."""
+
+    user_id: UUID = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    name: str = Field(max_length=100)
+    token_hash: str = Field(max_length=64, unique=True)
+    scopes: list[str] = Field(sa_type=sa.JSON)
+    created_at: datetime = Field(default_factory=now)
+    expires_at: datetime = Field(index=True)
+    last_used_at: datetime | None = None
+
+
+class Event(Model, table=True):
+    """What happened to an account, or at the door to none. Never a secret, nor what somebody typed as an e-mail.
+
+    Much of the same is one row with a `count`; it tells of the last time.
+    """
+
+    user_id: UUID | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    kind: str = Field(max_length=30)
+    detail: str = Field(default="", max_length=100)
+    address: str = Field(default="", max_length=64)
+    device: str = Field(default="", max_length=100)
+    count: int = 1
+    happened_at: datetime = Field(default_factory=now, index=True)
+
+    @property
+    def words(self) -> str:
+        """What happened, for people."""
+        return WORDS.get(self.kind, self.kind)
+
+    @property
+    def warning(self) -> bool:
+        """Whether it may have been somebody else."""
+        return self.kind in WARNINGS

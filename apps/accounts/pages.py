@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from apps.accounts import links_pages, services
-from apps.accounts.identity import CurrentUser, OptionalUser, clear_cookie, cookie_name, set_cookie
+from apps.accounts import links_pages, security_pages, services
+from apps.accounts.identity import CurrentUser, InPerson, OptionalUser, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordChange, UserCreate
 from project.core import DB, CurrentRuntime, Form, Submitted, on_invalid, redirect, render
@@ -15,6 +15,7 @@ from project.core.web.redirects import safe_next
 
 router = APIRouter()
 router.include_router(links_pages.router)
+router.include_router(security_pages.router)
 
 
 @router.get("/signup", name="accounts:signup")
@@ -72,10 +73,10 @@ async def login(
 
 
 @router.post("/logout", name="accounts:logout")
-async def logout(runtime: CurrentRuntime, db: DB, user: OptionalUser) -> Response:
+async def logout(request: Request, runtime: CurrentRuntime, db: DB, user: OptionalUser) -> Response:
     """End this session."""
     if user is not None:
-        await services.log_out(db, user)
+        await services.log_out(db, user, request)
     response = redirect("home", flash="You are logged out.", kind="info")
     clear_cookie(response, runtime)
     return response
@@ -105,7 +106,7 @@ async def update_profile(data: Submitted[MeUpdate], db: DB, user: CurrentUser) -
 
 
 @router.get("/password", name="accounts:password")
-async def password_form(request: Request, user: CurrentUser) -> Response:
+async def password_form(request: Request, user: InPerson) -> Response:
     """The page for a new password."""
     return render(request, "accounts/password.html", {"form": Form(PasswordChange)})
 
@@ -118,18 +119,20 @@ async def change_password(
     runtime: CurrentRuntime,
     manager: Manager,
     limiter: CurrentLimiter,
-    user: CurrentUser,
+    user: InPerson,
 ) -> Response:
     """Set the new password; every other session ends."""
     token = await services.change_password(manager, limiter, request, user, data)
-    response = redirect("accounts:profile", flash="Your password is changed. Other devices are logged out.")
+    response = redirect(
+        "accounts:profile", flash="Your password is changed. Other devices are logged out, API tokens revoked."
+    )
     if token:
         set_cookie(response, runtime, token, None)
     return response
 
 
 @router.get("/delete", name="accounts:delete")
-async def delete_form(request: Request, user: CurrentUser) -> Response:
+async def delete_form(request: Request, user: InPerson) -> Response:
     """The page that asks before deleting an account."""
     return render(request, "accounts/delete.html", {"form": Form(AccountDelete)})
 
@@ -142,7 +145,7 @@ async def delete(
     runtime: CurrentRuntime,
     manager: Manager,
     limiter: CurrentLimiter,
-    user: CurrentUser,
+    user: InPerson,
 ) -> Response:
     """Delete the account."""
     await services.delete_me(manager, limiter, request, user, data)

@@ -2,7 +2,8 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
@@ -186,9 +187,10 @@ class PasswordGrant(BaseModel):
 
 
 class Token(BaseModel):
-    """An access token (RFC 6749, section 5.1)."""
+    """An access token and a refresh token (RFC 6749, section 5.1)."""
 
     access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
+    refresh_token: str = Field(description="Gives new tokens, once: the answer holds the one that follows it.")
     token_type: str = Field(default="bearer", description="Always bearer.")
     expires_in: int = Field(description="Seconds until it stops counting.")
 
@@ -198,3 +200,92 @@ class OAuthError(BaseModel):
 
     error: str = Field(description="invalid_request, invalid_grant or unsupported_grant_type.")
     error_description: str = Field(description="What to do.")
+
+
+class RefreshGrant(BaseModel):
+    """New tokens for a refresh token (RFC 6749, section 6), as a form or as JSON."""
+
+    grant_type: Literal["refresh_token"] | None = Field(default=None, description="refresh_token, or left out.")
+    refresh_token: str = Field(max_length=400, description="The last one that you were given.")
+
+
+class Revocation(BaseModel):
+    """The end of a token (RFC 7009), as a form or as JSON."""
+
+    token: str = Field(max_length=4000, description="A refresh token, an access token or an API token.")
+    token_type_hint: str | None = Field(default=None, max_length=100, description="Accepted and not used.")
+
+
+class SessionRead(ReadSchema):
+    """A device that is signed in."""
+
+    id: UUID = Field(description="The session's id.")
+    kind: str = Field(description="browser, or api for a client with tokens.")
+    device: str = Field(description="What it says of itself, in words.")
+    address: str = Field(description="The address it signed in from.")
+    created_at: datetime = Field(description="When it signed in.")
+    last_seen_at: datetime = Field(description="When it was used last, to the minute.")
+    expires_at: datetime = Field(description="When it ends, however much it is used.")
+    current: bool = Field(default=False, description="Whether it is the one that asks.")
+
+    @classmethod
+    def of(cls, row: Any, asking: UUID) -> Self:
+        """The session as the one with the id `asking` sees it."""
+        return cls.model_validate(row).model_copy(update={"current": row.id == asking})
+
+
+class Scope(StrEnum):
+    """What an API token may do: look at things, change them."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class ApiTokenCreate(BaseModel):
+    """A new API token."""
+
+    name: str = Field(title="Name", description="What it is for.", min_length=1, max_length=100)
+    scopes: list[Scope] = Field(
+        default=[Scope.READ],
+        title="What it may do",
+        description="Read looks at what is yours, write changes it; neither opens the admin or these pages.",
+        min_length=1,
+        max_length=2,
+    )
+    expires_in_days: int = Field(
+        default=90,
+        ge=1,
+        le=366,
+        title="Days until it ends",
+        description="A year at most.",
+    )
+
+
+class ApiTokenRead(ReadSchema):
+    """An API token, without the token itself."""
+
+    id: UUID = Field(description="The token's id.")
+    name: str = Field(description="What it is for.")
+    scopes: list[Scope] = Field(description="What it may do.")
+    created_at: datetime = Field(description="When it was made.")
+    expires_at: datetime = Field(description="When it counts no more.")
+    last_used_at: datetime | None = Field(description="When it was used last, to the minute.")
+
+
+class ApiTokenMade(ApiTokenRead):
+    """A new API token, shown this once."""
+
+    token: str = Field(description="Send it as `Authorization: Bearer …`. It is not shown again.")
+
+
+class EventRead(ReadSchema):
+    """Something that happened to your account."""
+
+    id: UUID = Field(description="The event's id.")
+    kind: str = Field(description="What happened: a stable word for programs.")
+    words: str = Field(description="The same for people.")
+    detail: str = Field(description="What it was about, such as a token's name.")
+    address: str = Field(description="The address it came from; empty where staff did it.")
+    device: str = Field(description="What the device says of itself, in words.")
+    count: int = Field(description="How often, where much of the same is told together.")
+    happened_at: datetime = Field(description="When; the last time, where it is told together.")

@@ -7,21 +7,23 @@ from uuid import UUID
 from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import UserAlreadyExists
-from sqlalchemy import func, true
+from sqlalchemy import delete, func, true
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, or_, select
 from starlette.requests import HTTPConnection
 
-from apps.accounts import sessions
-from apps.accounts.conf import confirms
+from apps.accounts import events, sessions
+from apps.accounts.conf import AccountsSettings, confirms
+from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager
-from apps.accounts.models import Session, User
+from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.policies import may_see
 from apps.accounts.schemas import AccountDelete, MeUpdate, PasswordChange, UserCreate, normalise_email
 from apps.accounts.sessions import SessionStrategy
 from project.core import (
     AsyncSession,
     Conflict,
+    Forbidden,
     Invalid,
     NotFound,
     Principal,
@@ -56,7 +58,8 @@ async def figures(db: AsyncSession, runtime: Runtime) -> Figures:
     moment = now()
     counted = col(User.is_verified) if confirms(runtime) else true()
     lately = func.count().filter(counted, col(User.created_at) > moment - timedelta(days=7))
-    open_sessions = select(func.count()).select_from(Session).where(Session.expires_at > moment).scalar_subquery()
+    live = sessions.live(runtime.conf(AccountsSettings), moment)
+    open_sessions = select(func.count()).select_from(Session).where(live).scalar_subquery()
     accounts = func.count().filter(counted)
     return Figures(*(await db.exec(select(accounts, lately, open_sessions).select_from(User))).one())
 
@@ -91,6 +94,7 @@ async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnect
     await count_try(manager, limiter, conn, email)
     user = await manager.authenticate(OAuth2PasswordRequestForm(username=email, password=password))
     if user is None:
+        await events.note_failure(manager.runtime, email, Kind.SIGN_IN_FAILED, conn)
         raise Invalid(sessions.wrong(manager.confirms), code="invalid_credentials")
     return user
 
@@ -113,28 +117,22 @@ async def open_browser_session(
 
     A token the browser brought along ends here, so nobody can plant one.
     """
-    conf = manager.conf
-    lifetime = timedelta(days=conf.REMEMBER_DAYS) if remember else timedelta(hours=conf.SESSION_HOURS)
-    strategy = SessionStrategy(manager.user_db.db, conn, lifetime)
+    strategy = SessionStrategy(manager.user_db.db, manager.runtime, conn, remember=remember)
     if former:
         await strategy.destroy_token(former, user)
     token = await strategy.write_token(user)
-    return token, int(lifetime.total_seconds()) if remember else None
+    lasting = sessions.lifetime(manager.conf, strategy.kind, remember=remember)
+    return token, int(lasting.total_seconds()) if remember else None
 
 
-async def open_api_session(manager: UserManager, conn: HTTPConnection, user: User) -> tuple[Session, timedelta]:
-    """A session row for an API client, and how long its access token counts."""
-    lifetime = timedelta(minutes=manager.conf.ACCESS_MINUTES)
-    strategy = SessionStrategy(manager.user_db.db, conn, lifetime, kind="api")
-    row, _ = await strategy.open(user)
-    return row, lifetime
-
-
-async def log_out(db: AsyncSession, user: Principal) -> None:
-    """End the session that is asking."""
+async def log_out(db: AsyncSession, user: Principal, conn: HTTPConnection) -> None:
+    """End the session that is asking, with its refresh tokens; raises Forbidden for an API token."""
+    if user.scopes is not None:
+        raise Forbidden("An API token is revoked, not logged out.", code="in_person")
     row = await db.get(Session, user.session_id)
     if row is not None:
         await db.delete(row)
+        await events.note(db, user.id, Kind.SIGNED_OUT, conn)
 
 
 async def list_users(
@@ -177,20 +175,23 @@ async def update_me(db: AsyncSession, user: Principal, data: MeUpdate) -> User:
 async def change_password(
     manager: UserManager, limiter: Limiter, conn: HTTPConnection, user: Principal, data: PasswordChange
 ) -> str | None:
-    """Set a new password and sign out everywhere else; returns a browser session's new token.
+    """Set a new password, sign out everywhere else, revoke API tokens; returns a browser session's new token.
 
     Raises Invalid when the present password is wrong, and TooMany: this is a door to guess it, too.
     """
     await count_try(manager, limiter, conn, user.email)
-    row = await proven(manager, user, data.current_password.get_secret_value(), "current_password")
+    row = await proven(manager, conn, user, data.current_password.get_secret_value(), "current_password")
     try:
         await manager.set_password(row, data.new_password.get_secret_value())
     except InvalidPasswordException as error:
         raise Invalid(str(error.reason), field="new_password") from None
     db = manager.user_db.db
     await sessions.end_others(db, user.id, keep=user.session_id)
+    token = await sessions.rotate(db, manager.runtime, user.session_id)
+    await db.exec(delete(ApiToken).where(col(ApiToken.user_id) == user.id))
+    await events.note(db, user.id, Kind.PASSWORD_CHANGED, conn)
     await send_mail(db, "mail/accounts/password_changed.html", row.email, {"name": row.name})
-    return await sessions.rotate(db, user.session_id)
+    return token
 
 
 async def delete_me(
@@ -198,15 +199,16 @@ async def delete_me(
 ) -> None:
     """Delete the account with all that hangs on it; raises Invalid for a wrong password, Conflict, TooMany."""
     await count_try(manager, limiter, conn, user.email)
-    row = await proven(manager, user, data.password.get_secret_value(), "password")
+    row = await proven(manager, conn, user, data.password.get_secret_value(), "password")
     await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
 
 
-async def proven(manager: UserManager, user: Principal, password: str, field: str) -> User:
+async def proven(manager: UserManager, conn: HTTPConnection, user: Principal, password: str, field: str) -> User:
     """The person's own row; raises Invalid, named after the field, when the password is not theirs."""
     row = await get_or_404(manager.user_db.db, select(User).where(User.id == user.id))
     if not await manager.password_matches(row, password):
+        await events.note_failure(manager.runtime, user.email, Kind.PASSWORD_REFUSED, conn)
         raise Invalid("This is not your present password.", field=field, code="wrong_password")
     return row
 

@@ -1,23 +1,30 @@
-"""Session rows: the strategy that turns a cookie's token into a person, and back."""
+"""Session rows: the strategy that turns a cookie's token into a person, and back; who is signed in where."""
 
 import secrets
-from datetime import timedelta
-from hashlib import sha256
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from fastapi_users.authentication.strategy import Strategy
 from fastapi_users.manager import BaseUserManager
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, and_, delete, not_, or_, update
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
-from apps.accounts.models import GRANTED, Session, User, granted
-from project.core import AsyncSession, Invalid, now
+from apps.accounts import events
+from apps.accounts.conf import AccountsSettings
+from apps.accounts.kinds import Kind
+from apps.accounts.models import GRANTED, ApiToken, Session, User, granted
+from project.core import AsyncSession, Invalid, NotFound, Principal, Runtime, Slice, now, paginate
+from project.core.db.models import uuid7
+from project.core.signing import Signer
 from project.core.web.limits import peer
 
 WRONG = "E-mail or password is not right."
 WRONG_OR_WAITING = "E-mail or password is not right, or the e-mail is not confirmed yet: the link is in your mailbox."
+PURPOSE = "accounts.session"
 TOUCH_EVERY = timedelta(minutes=1)
+MOST = 100  # sessions of one person; one more ends the one that has rested longest
 
 
 def new_token() -> str:
@@ -30,9 +37,37 @@ def wrong(confirms: bool) -> str:
     return WRONG_OR_WAITING if confirms else WRONG
 
 
-def hash_token(token: str) -> str:
-    """What is stored of a token: a leaked table opens no session."""
-    return sha256(token.encode()).hexdigest()
+def hash_token(runtime: Runtime, token: str) -> str:
+    """What is stored of a token: a leaked table opens no session, and neither does it after the key is gone."""
+    return Signer(runtime.settings.keys).digests(PURPOSE, token)[0]
+
+
+def by_token(runtime: Runtime, token: str, kind: str = "browser") -> ColumnElement[bool]:
+    """The row with this token, hashed with a key that still counts."""
+    hashes = Signer(runtime.settings.keys).digests(PURPOSE, token)
+    return and_(col(Session.token_hash).in_(hashes), col(Session.kind) == kind)
+
+
+def lifetime(conf: AccountsSettings, kind: str, *, remember: bool) -> timedelta:
+    """How long a session lasts at most, however much it is used."""
+    if kind == "api":
+        return timedelta(days=conf.REFRESH_DAYS)
+    return timedelta(days=conf.REMEMBER_DAYS) if remember else timedelta(hours=conf.SESSION_HOURS)
+
+
+def idle(conf: AccountsSettings, *, remember: bool) -> timedelta:
+    """How long a session lasts unused."""
+    return timedelta(days=conf.REMEMBER_IDLE_DAYS) if remember else timedelta(hours=conf.IDLE_HOURS)
+
+
+def live(conf: AccountsSettings, moment: datetime) -> ColumnElement[bool]:
+    """The sessions that still count: not at their end, and used lately."""
+    remember, seen = col(Session.remember), col(Session.last_seen_at)
+    used = or_(
+        and_(remember, seen > moment - idle(conf, remember=True)),
+        and_(not_(remember), seen > moment - idle(conf, remember=False)),
+    )
+    return and_(col(Session.expires_at) > moment, used)
 
 
 class SessionStrategy(Strategy[User, UUID]):
@@ -40,13 +75,17 @@ class SessionStrategy(Strategy[User, UUID]):
 
     Args:
         db: the session of the current unit of work.
+        runtime: of this process.
         conn: the connection, for the device and address shown to the person.
-        lifetime: how long a session lasts.
-        kind: "browser" for a cookie, "api" for an access token.
+        kind: "browser" for a cookie, "api" for a family of refresh tokens.
+        remember: whether it may rest for days; an API client's always may.
     """
 
-    def __init__(self, db: AsyncSession, conn: HTTPConnection, lifetime: timedelta, kind: str = "browser") -> None:
-        self.db, self.conn, self.lifetime, self.kind = db, conn, lifetime, kind
+    def __init__(
+        self, db: AsyncSession, runtime: Runtime, conn: HTTPConnection, kind: str = "browser", *, remember: bool = False
+    ) -> None:
+        self.db, self.runtime, self.conn, self.kind = db, runtime, conn, kind
+        self.conf, self.remember = runtime.conf(AccountsSettings), remember or kind == "api"
 
     async def open(self, user: User) -> tuple[Session, str]:
         """A new row, and the 256-bit token that only the client keeps.
@@ -59,42 +98,70 @@ class SessionStrategy(Strategy[User, UUID]):
             raise Invalid(WRONG, code="invalid_credentials")
         token = new_token()
         row = Session(
-            token_hash=hash_token(token),
+            token_hash=hash_token(self.runtime, token),
             user_id=user.id,
             kind=self.kind,
+            remember=self.remember,
             user_agent=self.conn.headers.get("user-agent", "")[:300],
             address=peer(self.conn),
-            expires_at=now() + self.lifetime,
+            expires_at=now() + lifetime(self.conf, self.kind, remember=self.remember),
         )
         self.db.add(row)
         await self.db.flush()
+        await _make_room(self.db, user.id)
+        await events.note(self.db, user.id, Kind.SIGNED_IN, self.conn, "API client" if self.kind == "api" else "")
         return row, token
 
     async def write_token(self, user: User) -> str:
         return (await self.open(user))[1]
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[User, UUID]) -> User | None:
-        found = await find(self.db, by_token(token)) if token else None
+        found = await find(self.db, self.conf, by_token(self.runtime, token)) if token else None
         return found[1] if found else None
 
     async def destroy_token(self, token: str, user: User) -> None:
-        await self.db.exec(delete(Session).where(by_token(token)))
+        await self.db.exec(delete(Session).where(by_token(self.runtime, token)))
 
 
-def by_token(token: str) -> ColumnElement[bool]:
-    """The row with this token."""
-    return col(Session.token_hash) == hash_token(token)
+async def _make_room(db: AsyncSession, user_id: UUID) -> None:
+    newest = select(Session.id).where(Session.user_id == user_id).order_by(col(Session.last_seen_at).desc())
+    await db.exec(delete(Session).where(col(Session.id).in_(newest.offset(MOST))))
 
 
-async def find(db: AsyncSession, which: ColumnElement[bool]) -> tuple[Session, User, frozenset[str]] | None:
+async def find(
+    db: AsyncSession, conf: AccountsSettings, which: ColumnElement[bool]
+) -> tuple[Session, User, frozenset[str]] | None:
     """The live session, its active person and what their groups permit, in one query; or None."""
     statement = (
         select(Session, User, GRANTED)
         .join(User, col(User.id) == col(Session.user_id))
-        .where(which, col(Session.expires_at) > now(), col(User.is_active))
+        .where(which, live(conf, now()), col(User.is_active))
     )
     row = (await db.exec(statement)).first()
     return (row[0], row[1], granted(row[2])) if row else None
+
+
+async def list_sessions(
+    db: AsyncSession, runtime: Runtime, user: Principal, *, limit: int, offset: int = 0
+) -> Slice[Session]:
+    """Where one is signed in, this one first, then by when it was used."""
+    mine = select(Session).where(Session.user_id == user.id, live(runtime.conf(AccountsSettings), now()))
+    this = (col(Session.id) == user.session_id).desc()
+    return await paginate(db, mine.order_by(this, col(Session.last_seen_at).desc()), limit=limit, offset=offset)
+
+
+async def end_one(db: AsyncSession, user: Principal, session_id: UUID, conn: HTTPConnection) -> None:
+    """Sign one device of one's own out; raises NotFound for any other."""
+    mine = (col(Session.id) == session_id) & (col(Session.user_id) == user.id)
+    if not (await db.exec(delete(Session).where(mine))).rowcount:
+        raise NotFound
+    await events.note(db, user.id, Kind.SESSION_ENDED, conn)
+
+
+async def end_mine(db: AsyncSession, user: Principal, conn: HTTPConnection) -> None:
+    """Sign oneself out everywhere but here."""
+    await end_others(db, user.id, keep=user.session_id)
+    await events.note(db, user.id, Kind.SESSIONS_ENDED, conn)
 
 
 async def touch(db: AsyncSession, session_id: UUID) -> None:
@@ -107,9 +174,22 @@ async def end_others(db: AsyncSession, user_id: UUID, keep: UUID) -> None:
     await db.exec(delete(Session).where(col(Session.user_id) == user_id, col(Session.id) != keep))
 
 
-async def rotate(db: AsyncSession, session_id: UUID) -> str | None:
-    """Give a browser's session a new token, so that a copy of the former one counts no more."""
+async def end_all(db: SQLAlchemySession, user_id: UUID) -> None:
+    """Sign the person out everywhere, and revoke their API tokens."""
+    await db.execute(delete(Session).where(col(Session.user_id) == user_id))
+    await db.execute(delete(ApiToken).where(col(ApiToken.user_id) == user_id))
+
+
+async def rotate(db: AsyncSession, runtime: Runtime, session_id: UUID) -> str | None:
+    """Make a browser's session another one, so that a copy of its former token, or a request of it, counts no more."""
     token = new_token()
     mine = (col(Session.id) == session_id) & (col(Session.kind) == "browser")
-    changed = await db.exec(update(Session).where(mine).values(token_hash=hash_token(token)))
+    fresh = {"id": uuid7(), "token_hash": hash_token(runtime, token)}
+    changed = await db.exec(update(Session).where(mine).values(**fresh).execution_options(synchronize_session=False))
     return token if changed.rowcount else None
+
+
+async def forget(db: AsyncSession, conf: AccountsSettings) -> None:
+    """Delete the sessions and API tokens that count no more."""
+    await db.exec(delete(Session).where(not_(live(conf, now()))))
+    await db.exec(delete(ApiToken).where(col(ApiToken.expires_at) <= now()))

@@ -39,9 +39,9 @@ class Batch(Timestamped, Model, table=True):
     refused: int = 0
     failed: int = 0
     arrivals: int = 0
-    per_host: int
+    per_host: int = 10
     delay: float = 0
-    url_seconds: float
+    url_seconds: float = 20
     retries: int = 2
     ended_at: datetime | None = None
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Principal:
     """A person who is signed in. Plain data: it outlives every database session.
 
-    Services take it as their second argument: `create_post(db, user, data)`.
+    Services take it as their second argument: `create_post(db, user, data)`. `session_id` is what they came by;
+    `scopes` says what a token of theirs may do, and is None for the person themselves, who may all that is theirs.
     """
 
     id: UUID
@@ -25,6 +26,7 @@ class Principal:
     is_staff: bool = False
     is_superuser: bool = False
     permissions: frozenset[str] = frozenset()
+    scopes: frozenset[str] | None = None
 
     @property
     def label(self) -> str:

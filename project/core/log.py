@@ -32,7 +32,7 @@ PATTERNS = [
     (re.compile(_NAMED + r"((?:\w{1,40}\()?)([\"'])(?:(?!\3).)*\3"), rf"\1\2\3{MASK}\3"),
     (re.compile(_NAMED + r"(?!(?:\w{1,40}\()?[\"'])[^\n&,;]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic)\s{1,9}[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"\$argon2\S+|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
+    (re.compile(r"\$argon2\S+|(?<![\w-])(?:eyJ[\w-]+\.[\w-]+\.[\w-]*|up[rt]_[\w.-]{20,})"), MASK),
 ]
 
 

@@ -35,6 +35,10 @@ class Signer:
     def _derived(key: str, purpose: str) -> str:
         return hmac.new(key.encode(), f"uptempo/{purpose}".encode(), sha256).hexdigest()
 
+    def digests(self, purpose: str, text: str) -> list[str]:
+        """The text's hash by each key, the signing key's first: what a table keeps of a token."""
+        return [self._derived(self._derived(key, purpose), text) for key in self._keys]
+
     def sign(self, purpose: str, subject: str, seconds: int, **claims: Any) -> str:
         """A token about `subject` that counts for `seconds` and for this purpose only."""
         issued = datetime.now(UTC)

@@ -116,16 +116,27 @@ async def test_hashing_holds_no_connection_leaves_the_loop_and_is_done_for_nobod
     assert seen == [("hash", 0)] * 3
 
 
-def test_changepassword_ends_the_sessions_of_that_person_only(manage: Manage, tmp_path: Path) -> None:
+def test_changepassword_ends_the_sessions_and_tokens_of_that_person_only_and_is_written_down(
+    manage: Manage, tmp_path: Path
+) -> None:
     with sqlite3.connect(tmp_path / "db.sqlite3") as table:
         for email in ("ann@example.com", "bob@example.com"):
             assert manage("createsuperuser", "--email", email, input="long enough\n").exit_code == 0
         table.execute(
-            "INSERT INTO accounts_session SELECT id, id, id, 'browser', '', '', created_at, created_at, created_at"
+            "INSERT INTO accounts_session (id, token_hash, user_id, kind, remember, user_agent, address, created_at,"
+            " last_seen_at, expires_at) SELECT id, id, id, 'browser', false, '', '', created_at, created_at, created_at"
             " FROM accounts_user"
+        )
+        table.execute(
+            "INSERT INTO accounts_api_token (id, token_hash, user_id, name, scopes, created_at, expires_at)"
+            " SELECT id, id, id, 'script', '[]', created_at, created_at FROM accounts_user"
         )
     assert "no account" in manage("changepassword", "nobody@example.com", input="a brand new one\n").output
     assert manage("changepassword", "ann@example.com", input="a brand new one\n").exit_code == 0
-    left = table.execute("SELECT email FROM accounts_session s JOIN accounts_user u ON s.user_id = u.id").fetchall()
+    for name in ("session", "api_token"):
+        left = table.execute(f"SELECT email FROM accounts_{name} s JOIN accounts_user u ON s.user_id = u.id").fetchall()
+        assert left == [("bob@example.com",)]
+    assert table.execute("SELECT kind, detail FROM accounts_event").fetchall() == [
+        ("password_changed", "at the terminal")
+    ]
     table.close()
-    assert left == [("bob@example.com",)]

@@ -1,10 +1,12 @@
 """An account's life as its owner sees it: on a phone and at a desk, dark and light, and without JavaScript."""
 
+import re
 from uuid import uuid4
 
+from fastapi import FastAPI
 from playwright.async_api import expect
 
-from apps.accounts.testing import PASSWORD
+from apps.accounts.testing import PASSWORD, add_user
 from tests.browser.visitors import EVERY, PLAIN, SCRIPTED, Look, Visit, labelled, of_look
 
 
@@ -86,3 +88,44 @@ async def test_without_javascript_no_button_is_shown_that_needs_it(visit: Visit)
     await page.goto("/accounts/login")
     await expect(page.get_by_role("button", name="Show Password")).to_have_count(0)
     await expect(page.get_by_role("button", name="theme")).to_have_count(0)
+
+
+@of_look(EVERY)
+async def test_two_browsers_of_one_person_and_one_throws_the_other_out(visit: Visit, look: Look, site: FastAPI) -> None:
+    user = await add_user(site, f"{uuid4().hex[:12]}@example.com")
+    here, there = await visit(look), await visit(look)
+    for visitor in (here, there):
+        await visitor.page.goto("/accounts/login?next=/accounts/sessions")
+        await labelled(visitor.page, "E-mail").fill(user.email)
+        await labelled(visitor.page, "Password").fill(PASSWORD)
+        await visitor.press(visitor.page.get_by_role("button", name="Log in"))
+        await expect(visitor.page.get_by_role("heading", name="Devices")).to_be_visible()
+    page = here.page
+    await page.reload()
+    rows = page.get_by_role("main").get_by_role("listitem")
+    await expect(rows).to_have_count(2)
+    await here.press(rows.get_by_role("button", name="Log out"))
+    await expect(page.get_by_text("The device is logged out.")).to_be_visible()
+    await expect(rows).to_have_count(1)
+    await there.page.reload()
+    await expect(there.page).to_have_url(re.compile("/accounts/login"))
+    await page.goto("/accounts/activity")
+    await expect(page.get_by_text("A device was logged out")).to_be_visible()
+
+
+@of_look(EVERY)
+async def test_a_token_is_made_shown_once_and_revoked(visit: Visit, look: Look) -> None:
+    visitor = await visit(look, who="member")
+    page = visitor.page
+    await page.goto("/accounts/profile")
+    await visitor.press(page.get_by_role("link", name="API tokens"))
+    await visitor.press(page.get_by_role("link", name="New token"))
+    await labelled(page, "Name").fill("Backup <b>")
+    await visitor.press(page.get_by_role("button", name="Make the token"))
+    await expect(page.get_by_text(re.compile("^upt_[A-Za-z0-9]{43}$"))).to_be_visible()
+    await visitor.press(page.get_by_role("link", name="Done"))
+    await expect(page.get_by_text("Backup <b>").first).to_be_visible()
+    await expect(page.get_by_text("upt_")).to_have_count(0)
+    await visitor.press(page.get_by_role("button", name="Revoke"))
+    await expect(page.get_by_text("The token is revoked.")).to_be_visible()
+    await expect(page.get_by_text("No tokens yet")).to_be_visible()

@@ -109,7 +109,7 @@ def test_settings_shows_sources_and_no_secret(manage: Manage, monkeypatch: pytes
     output = manage("settings", SITE_NAME="Shop", DATABASE_URL=url).output
     assert re.search(r"^SITE_NAME +Shop ", output, re.M)
     assert re.search(r"^LOG_LEVEL +WARNING ", output, re.M)
-    assert re.search(r"^ACCOUNTS_SESSION_HOURS +24 +default", output, re.M)
+    assert re.search(r"^ACCOUNTS_SESSION_HOURS +24\.0 +default", output, re.M)
     assert re.search(r"^SECRET_KEY +\*+ ", output, re.M)
     assert "hidden-word" not in output
 

@@ -7,9 +7,9 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from project.core.web.access import ANYONE, who_may
 from project.core.web.deps import READING
 from project.core.web.once import HEADER
-from project.core.web.access import ANYONE, who_may
 from project.core.web.pages import render
 from project.core.web.problems import Problem
 
