@@ -7,6 +7,7 @@ from apps.fetcher.client import Limits
 from apps.fetcher.guard import Guard, host_and_port
 from project.core import AppSettings
 from project.core.conf import Names
+from project.core.web.limits import RateText
 
 
 class FetcherSettings(AppSettings):
@@ -22,7 +23,7 @@ class FetcherSettings(AppSettings):
     PER_HOST: int = Field(default=10, ge=1, le=1000, description="Requests to one host at once.")
     URL_SECONDS: float = Field(default=20, gt=0, le=300, description="Seconds that one URL may take in all.")
     MAX_BYTES: int = Field(default=5_000_000, ge=1, description="Largest body, decoded, in bytes.")
-    RATE: str = Field(default="30/minute", description="Requests of one person whose URLs are fetched at once.")
+    RATE: RateText = Field(default="30/minute", description="Requests of one person whose URLs are fetched at once.")
 
     @property
     def guard(self) -> Guard:

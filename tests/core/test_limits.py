@@ -4,9 +4,11 @@ import httpx2
 import pytest
 from starlette.requests import HTTPConnection
 
-from project.core.errors import TooMany
+from apps.accounts.conf import AccountsSettings
+from project.core.errors import ConfigurationError, TooMany
 from project.core.testing.plugin import MakeSettings, running
-from project.core.web.limits import Limiter, client_address
+from project.core.web import limits
+from project.core.web.limits import Limiter, Rate, Windows, client_address, parse_rate
 
 
 async def test_the_window_is_counted_for_each_action_and_key() -> None:
@@ -18,6 +20,67 @@ async def test_the_window_is_counted_for_each_action_and_key() -> None:
     assert 1 <= (refused.value.retry_after or 0) <= 60
     await limiter.hit("a", "y", "2/minute")
     await limiter.hit("b", "x", "2/minute")
+
+
+async def test_a_window_moves_try_by_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, limiter = [1000.0], Limiter()
+    monkeypatch.setattr(limits, "monotonic", lambda: clock[0])
+    waits = []
+    for moment in (0, 20, 40, 59, 60, 61, 79, 80, 81):
+        clock[0] = 1000.0 + moment
+        try:
+            await limiter.hit("a", "x", "2/minute")
+        except TooMany as refused:
+            waits.append((moment, refused.retry_after))
+    assert waits == [(40, 20), (59, 1), (61, 19), (79, 1), (81, 39)]
+
+
+@pytest.mark.parametrize(("wait", "words"), [(40, "in 40 seconds."), (299.2, "in 5 minutes."), (101, "in 2 minutes.")])
+async def test_the_refusal_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch, wait: float, words: str) -> None:
+    limiter = Limiter()
+    monkeypatch.setattr(limiter._here, "wait", lambda *_: wait)
+    with pytest.raises(TooMany, match=words):
+        await limiter.hit("a", "x", "2/minute")
+
+
+def test_what_is_over_is_forgotten_and_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, windows = [1000.0], Windows()
+    monkeypatch.setattr(limits, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(limits, "MOST", 5)
+    for number in range(20):
+        windows.count(str(number), Rate(1, 60))
+    assert len(windows._tries) == 5
+    assert windows.wait("19", Rate(1, 60)) == 60
+    clock[0] += 61
+    windows.count("new", Rate(1, 60))
+    assert list(windows._tries) == ["new"]
+    for _ in range(9):
+        windows.count("new", Rate(3, 60))
+    assert len(windows._tries["new"].moments) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("10/minute", (10, 60)),
+        ("10/5 minutes", (10, 300)),
+        ("5 per 5 minutes", (5, 300)),
+        ("1/second", (1, 1)),
+        ("3/2 hours", (3, 7200)),
+        ("7 per day", (7, 86400)),
+    ],
+)
+def test_rates_are_read_as_they_are_written(text: str, rate: tuple[int, int]) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "0/minute", "-1/minute", "10/0 minutes", "10/fortnight", "ten/minute", "٣/day"]
+)
+def test_a_rate_that_cannot_be_read_stops_the_start(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCOUNTS_LOGIN_RATE_ACCOUNT", text)
+    with pytest.raises(ConfigurationError, match=r"ACCOUNTS_LOGIN_RATE_ACCOUNT must be such as 10/minute"):
+        AccountsSettings.load()
 
 
 @pytest.mark.parametrize(
