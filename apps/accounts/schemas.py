@@ -58,12 +58,21 @@ Name = Annotated[
 ]
 
 
+Next = Annotated[str, Field(max_length=2000, json_schema_extra={"widget": "hidden"})]
+
+
 class UserCreate(BaseModel):
     """A sign-up."""
 
     email: Email
     password: NewPassword
     name: Name = ""
+
+
+class SignupForm(UserCreate):
+    """The sign-up page's form: the same, and where to go afterwards."""
+
+    next: Next = ""
 
 
 class MailSent(BaseModel):
@@ -106,7 +115,7 @@ class Login(BaseModel):
 class LoginForm(Login):
     """The log-in page's form: the same, and where to go afterwards."""
 
-    next: str = Field(default="", max_length=2000, json_schema_extra={"widget": "hidden"})
+    next: Next = ""
 
 
 class PasswordChange(BaseModel):

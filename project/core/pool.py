@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from project.core.errors import Unavailable
 
-RETRY_AFTER = 2  # seconds
+RETRY_AFTER = 1  # second
 P = ParamSpec("P")
 T = TypeVar("T")
 
