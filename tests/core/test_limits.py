@@ -1,8 +1,13 @@
 """Rate limits: by action and key, by the real peer, IPv6 by its subscriber."""
 
+from collections.abc import Callable
+from typing import Any
+
 import httpx2
 import pytest
-from starlette.requests import HTTPConnection
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection, Request
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from apps.accounts.conf import AccountsSettings
 from project.core.errors import ConfigurationError, TooMany
@@ -116,3 +121,75 @@ async def test_forwarded_headers_count_only_from_trusted_peers(
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=settings.SITE_URL) as client:
             await client.get("/seen", headers=FORWARDED)
     assert found == [seen]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X_Forwarded_For", "X-Real-IP", "X-Client-IP", "X-Forwarded", "Forwarded-For", "Forwarded", "X-Forwarded-Host"],
+)
+@pytest.mark.parametrize("proxies", [[], ["127.0.0.1"], ["10.0.0.0/8"]], ids=["nobody", "this peer", "another"])
+async def test_no_other_spelling_of_a_forwarded_address_is_believed_by_anybody(
+    make_settings: MakeSettings, tmp_path: object, proxies: list[str], name: str
+) -> None:
+    assert await told(make_settings, tmp_path, proxies, [(name, "203.0.113.9")]) == (
+        "127.0.0.1",
+        "http",
+        "127.0.0.1:8000",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ([("X-Forwarded-For", "198.51.100.1, 203.0.113.9")], "203.0.113.9"),  # the last one the proxy has seen itself
+        ([("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "203.0.113.9")], "203.0.113.9"),
+        ([("X-Forwarded-For", "203.0.113.9, 127.0.0.1")], "203.0.113.9"),
+        ([("X-Forwarded-For", "[2001:db8:1:2::9]:443")], "2001:db8:1:2::/64"),
+        ([("X-Forwarded-For", "203.0.113.9:5555")], "203.0.113.9"),
+        ([("X-Forwarded-For", "somebody")], "unknown"),
+        ([("X-Forwarded-For", "")], "127.0.0.1"),
+    ],
+    ids=str,
+)
+async def test_of_a_trusted_proxy_only_what_it_added_itself_counts(
+    make_settings: MakeSettings, tmp_path: object, given: list[tuple[str, str]], seen: str
+) -> None:
+    assert (await told(make_settings, tmp_path, ["127.0.0.1"], given))[0] == seen
+
+
+@pytest.mark.parametrize(
+    "said", ["203.0.113.9", "203.0.113.9:5555", "203.0.113.9:+5555", "[2001:db8::9]:5555", "x, 203.0.113.9"]
+)
+async def test_what_a_server_believes_by_itself_counts_for_nothing(
+    make_settings: MakeSettings, tmp_path: object, said: str
+) -> None:
+    headers = [("X-Forwarded-For", said), ("X-Forwarded-Proto", "https")]
+    seen = await told(make_settings, tmp_path, [], headers, server=uvicorns_default)
+    assert seen == ("unknown", "http", "127.0.0.1:8000")  # all of them are one, and none is who it says it is
+    assert (await told(make_settings, tmp_path, ["127.0.0.1"], headers, server=uvicorns_default))[0] != "unknown"
+
+
+def uvicorns_default(app: FastAPI) -> Any:
+    return ProxyHeadersMiddleware(app, "127.0.0.1,::1")  # type: ignore[arg-type]
+
+
+async def told(
+    make_settings: MakeSettings,
+    tmp_path: object,
+    proxies: list[str],
+    headers: list[tuple[str, str]],
+    server: Callable[[FastAPI], Any] = lambda app: app,
+) -> tuple[str, str, str]:
+    """What a handler sees: whom limits count, the scheme and the host."""
+    settings = make_settings(DATABASE_URL=f"sqlite:///{tmp_path}/x.sqlite3", TRUSTED_PROXIES=proxies)
+    found: list[tuple[str, str, str]] = []
+    async with running(settings) as app:
+
+        @app.get("/seen")
+        async def show(request: Request) -> None:
+            found.append((client_address(request), request.url.scheme, request.url.netloc))
+
+        transport = httpx2.ASGITransport(app=server(app))
+        async with httpx2.AsyncClient(transport=transport, base_url=settings.SITE_URL) as client:
+            assert (await client.get("/seen", headers=headers)).status_code == 200
+    return found[0]
