@@ -8,7 +8,7 @@ from uuid import UUID
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, BeforeValidator, EmailStr, Field, SecretStr
 
-from apps.accounts.passwords import LONGEST, SHORTEST
+from apps.accounts.passwords import LONGEST, SHORTEST, UNREAD
 from project.core import ReadSchema
 
 
@@ -24,6 +24,8 @@ def normalise_email(email: str) -> str:
 def _normalised(value: Any) -> Any:
     if isinstance(value, str) and "<" in value:
         raise ValueError("Give the address only, without a name.")
+    if isinstance(value, str) and UNREAD in value:
+        raise ValueError("Give the address in letters that can be read.")
     return normalise_email(value) if isinstance(value, str) else value
 
 
