@@ -63,6 +63,7 @@ INSIDE_AN_APP = {
     "models": 4,
     "schemas": 4,
     "conf": 4,
+    "passwords": 5,
 }
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from project.core import AppSettings, Runtime
+from project.core.web.limits import RateText
 
 
 class AccountsSettings(AppSettings):
@@ -32,11 +33,11 @@ class AccountsSettings(AppSettings):
         default=180, gt=0, le=3650, description="How long people see what happened to their accounts."
     )
     ACCESS_MINUTES: int = Field(default=10, ge=1, le=60, description="How long an API client's access token counts.")
-    LOGIN_RATE_ACCOUNT: str = Field(default="10/5 minutes", description="Log-ins tried for one account.")
-    LOGIN_RATE_ADDRESS: str = Field(default="30/minute", description="Log-ins tried from one address.")
-    SIGNUP_RATE_ADDRESS: str = Field(default="20/minute", description="Accounts opened from one address.")
-    MAIL_RATE_ACCOUNT: str = Field(default="5/5 minutes", description="Mails of one kind asked for one account.")
-    MAIL_RATE_ADDRESS: str = Field(default="20/minute", description="Mails and links tried from one address.")
+    LOGIN_RATE_ACCOUNT: RateText = Field(default="10/5 minutes", description="Log-ins tried for one account.")
+    LOGIN_RATE_ADDRESS: RateText = Field(default="30/minute", description="Log-ins tried from one address.")
+    SIGNUP_RATE_ADDRESS: RateText = Field(default="20/minute", description="Accounts opened from one address.")
+    MAIL_RATE_ACCOUNT: RateText = Field(default="5/5 minutes", description="Mails of one kind asked for one account.")
+    MAIL_RATE_ADDRESS: RateText = Field(default="20/minute", description="Mails and links tried from one address.")
 
 
 def confirms(runtime: Runtime) -> bool:

@@ -18,6 +18,7 @@ from sqlmodel import col, select
 
 from apps.accounts.conf import AccountsSettings, confirms
 from apps.accounts.models import User
+from apps.accounts.passwords import objection, prepared
 from apps.accounts.schemas import UserCreate, normalise_email
 from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Invalid, Runtime
 from project.core.signing import BadToken, Signer
@@ -93,22 +94,24 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         self.pool = runtime.hashing
         self.conf = runtime.conf(AccountsSettings)
         self.confirms = confirms(runtime)
+        self.site_name = runtime.settings.SITE_NAME
 
     async def hash(self, password: str) -> str:
         """The password's argon2id hash, off the event loop; raises Unavailable when too many wait."""
-        return await self.pool.run(self.password_helper.hash, password)
+        return await self.pool.run(self.password_helper.hash, prepared(password))
 
     async def validate_password(self, password: str, user: Any) -> None:
-        """Raise InvalidPasswordException for a password that is the person's own e-mail."""
-        if normalise_email(password) == normalise_email(user.email):
-            raise InvalidPasswordException("Choose a password that is not your e-mail.")
+        """Raise InvalidPasswordException for one that others would try first, or that the person's own words make."""
+        why = await self.pool.run(objection, password, normalise_email(user.email), user.name, self.site_name)
+        if why:
+            raise InvalidPasswordException(why)
 
     async def create(self, user_create: Any, safe: bool = True, request: Request | None = None) -> User:
         """Add a person; raises UserAlreadyExists, also when somebody else was faster by a moment."""
         data: UserCreate = user_create
         password = data.password.get_secret_value()
-        await self.validate_password(password, data)
         await self.user_db.db.release()
+        await self.validate_password(password, data)
         hashed = await self.hash(password)
         user = await self.user_db.create({"email": data.email, "name": data.name, "hashed_password": hashed})
         await self.on_after_register(user, request)
@@ -198,7 +201,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
         """Whether the password is this person's; nobody's never matches, after the same time."""
         await self.user_db.db.release()
         stored = user.hashed_password if user is not None else NOBODY
-        good, better = await self.pool.run(self.password_helper.verify_and_update, password, stored)
+        good, better = await self.pool.run(self.password_helper.verify_and_update, prepared(password), stored)
         if user is None or not good:
             return False
         if better is not None:
@@ -207,8 +210,8 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
     async def set_password(self, user: User, password: str, **values: Any) -> None:
         """Replace the password, and other columns; raises InvalidPasswordException, Conflict if somebody was faster."""
-        await self.validate_password(password, user)
         await self.user_db.db.release()
+        await self.validate_password(password, user)
         if not await self.user_db.replace(user, hashed_password=await self.hash(password), **values):
             raise Conflict("The password was changed meanwhile. Log in again.")
 

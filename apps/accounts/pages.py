@@ -1,13 +1,14 @@
 """The HTML voice, under /accounts."""
 
 from typing import Any
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Request, Response
 
 from apps.accounts import links_pages, security_pages, services
 from apps.accounts.identity import CurrentUser, InPerson, OptionalUser, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
-from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordChange, UserCreate
+from apps.accounts.schemas import AccountDelete, LoginForm, MeUpdate, PasswordChange, SignupForm
 from project.core import DB, CurrentRuntime, Form, Submitted, on_invalid, redirect, render
 from project.core.identity import principal
 from project.core.web.deps import CurrentLimiter
@@ -16,21 +17,36 @@ from project.core.web.redirects import safe_next
 router = APIRouter()
 router.include_router(links_pages.router)
 router.include_router(security_pages.router)
+NEXT, NEXT_SECONDS = "next", 24 * 3600
+
+
+def remember_next(request: Request, response: Response, url: str) -> None:
+    """Let the log-in after the link in the mail lead where the person wanted to go; nowhere forgets it."""
+    path, secure = str(request.app.url_path_for("accounts:login")), request.app.state.runtime.settings.secure
+    wanted = quote(safe_next(url, ""))
+    if wanted or NEXT in request.cookies:
+        seconds = NEXT_SECONDS if wanted else 0
+        response.set_cookie(NEXT, wanted, seconds, path=path, secure=secure, httponly=True, samesite="lax")
+
+
+def remembered_next(request: Request) -> str:
+    """Where the person wanted to go before they signed up, or nothing."""
+    return safe_next(unquote(request.cookies.get(NEXT, "")), "")
 
 
 @router.get("/signup", name="accounts:signup")
-async def signup_form(request: Request, user: OptionalUser) -> Response:
+async def signup_form(request: Request, user: OptionalUser, next: str = "") -> Response:
     """The sign-up page."""
     if user is not None:
-        return redirect("home")
-    return render(request, "accounts/signup.html", {"form": Form(UserCreate)})
+        return redirect(safe_next(next))
+    return render(request, "accounts/signup.html", {"form": Form(SignupForm, {"next": safe_next(next, "")})})
 
 
 @router.post("/signup")
 @on_invalid("accounts/signup.html")
 async def signup(
     request: Request,
-    data: Submitted[UserCreate],
+    data: Submitted[SignupForm],
     runtime: CurrentRuntime,
     manager: Manager,
     limiter: CurrentLimiter,
@@ -38,10 +54,12 @@ async def signup(
     """Open the account and log in; or send everybody to their mailbox, where the link there opens it."""
     user = await services.sign_up(manager, limiter, request, data)
     if user is None:
-        return redirect("accounts:mailbox")
+        response = redirect("accounts:mailbox")
+        remember_next(request, response, data.next)
+        return response
     former = request.cookies.get(cookie_name(runtime))
     token, seconds = await services.open_browser_session(manager, request, user, former=former)
-    response = redirect("home", flash="Welcome! Your account is ready.")
+    response = redirect(safe_next(data.next), flash="Welcome! Your account is ready.")
     set_cookie(response, runtime, token, seconds)
     return response
 
@@ -51,7 +69,8 @@ async def login_form(request: Request, user: OptionalUser, next: str = "") -> Re
     """The log-in page."""
     if user is not None:
         return redirect(safe_next(next))
-    return render(request, "accounts/login.html", {"form": Form(LoginForm, {"next": safe_next(next, "")})})
+    wanted = safe_next(next, "") or remembered_next(request)
+    return render(request, "accounts/login.html", {"form": Form(LoginForm, {"next": wanted})})
 
 
 @router.post("/login")
@@ -69,6 +88,7 @@ async def login(
     token, seconds = await services.open_browser_session(manager, request, user, remember=data.remember, former=former)
     response = redirect(safe_next(data.next))
     set_cookie(response, runtime, token, seconds)
+    remember_next(request, response, "")
     return response
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, BeforeValidator, EmailStr, Field, SecretStr
 
+from apps.accounts.passwords import LONGEST, SHORTEST, UNREAD
 from project.core import ReadSchema
 
 
@@ -24,6 +25,8 @@ def normalise_email(email: str) -> str:
 def _normalised(value: Any) -> Any:
     if isinstance(value, str) and "<" in value:
         raise ValueError("Give the address only, without a name.")
+    if isinstance(value, str) and UNREAD in value:
+        raise ValueError("Give the address in letters that can be read.")
     return normalise_email(value) if isinstance(value, str) else value
 
 
@@ -36,15 +39,15 @@ NewPassword = Annotated[
     SecretStr,
     Field(
         title="Password",
-        description="At least 8 characters. A few words in a row are good.",
-        min_length=8,
-        max_length=256,
+        description=f"At least {SHORTEST} characters. A few words in a row are good.",
+        min_length=SHORTEST,
+        max_length=LONGEST,
         json_schema_extra={"autocomplete": "new-password"},
     ),
 ]
 Password = Annotated[
     SecretStr,
-    Field(title="Password", min_length=1, max_length=256, json_schema_extra={"autocomplete": "current-password"}),
+    Field(title="Password", min_length=1, max_length=LONGEST, json_schema_extra={"autocomplete": "current-password"}),
 ]
 LinkCode = Annotated[str, Field(max_length=2000, description="The token in the link of a mail.")]
 Name = Annotated[
@@ -58,12 +61,21 @@ Name = Annotated[
 ]
 
 
+Next = Annotated[str, Field(max_length=2000, json_schema_extra={"widget": "hidden"})]
+
+
 class UserCreate(BaseModel):
     """A sign-up."""
 
     email: Email
     password: NewPassword
     name: Name = ""
+
+
+class SignupForm(UserCreate):
+    """The sign-up page's form: the same, and where to go afterwards."""
+
+    next: Next = ""
 
 
 class MailSent(BaseModel):
@@ -106,7 +118,7 @@ class Login(BaseModel):
 class LoginForm(Login):
     """The log-in page's form: the same, and where to go afterwards."""
 
-    next: str = Field(default="", max_length=2000, json_schema_extra={"widget": "hidden"})
+    next: Next = ""
 
 
 class PasswordChange(BaseModel):
@@ -132,7 +144,9 @@ class EmailVerify(LinkToken):
     """The same, and what proves that it was you who signed up."""
 
     password: SecretStr | None = Field(
-        default=None, max_length=256, description="The one chosen at sign-up, needed where the link opens the account."
+        default=None,
+        max_length=LONGEST,
+        description="The one chosen at sign-up, needed where the link opens the account.",
     )
 
 
@@ -180,7 +194,7 @@ class PasswordGrant(BaseModel):
 
     grant_type: Literal["password"] | None = Field(default=None, description="password, or left out.")
     username: str = Field(max_length=254, description="The e-mail.")
-    password: SecretStr = Field(max_length=256, description="The password.")
+    password: SecretStr = Field(max_length=LONGEST, description="The password.")
     scope: str = Field(default="", max_length=200, description="Accepted and not used.")
     client_id: str | None = Field(default=None, max_length=200, description="Accepted and not used.")
     client_secret: SecretStr | None = Field(default=None, max_length=200, description="Accepted and not used.")

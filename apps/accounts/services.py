@@ -69,6 +69,7 @@ async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, 
 
     Where the link in the mail opens the account, the same is done for every e-mail, and nobody is returned.
     """
+    manager.pool.check()
     await limiter.hit("accounts.signup", client_address(conn), manager.conf.SIGNUP_RATE_ADDRESS)
     if manager.confirms:
         await limiter.hit("accounts.mail.signup", data.email, manager.conf.MAIL_RATE_ACCOUNT)
@@ -100,7 +101,8 @@ async def authenticate(manager: UserManager, limiter: Limiter, conn: HTTPConnect
 
 
 async def count_try(manager: UserManager, limiter: Limiter, conn: HTTPConnection, email: str) -> None:
-    """Count one try of a password; raises TooMany."""
+    """Count one try of a password; raises TooMany, or Unavailable where no more can be hashed now."""
+    manager.pool.check()
     await limiter.hit("accounts.login.address", client_address(conn), manager.conf.LOGIN_RATE_ADDRESS)
     await limiter.hit("accounts.login.account", normalise_email(email), manager.conf.LOGIN_RATE_ACCOUNT)
 

@@ -10,6 +10,7 @@ from apps.fetcher.client import Limits
 from apps.fetcher.guard import Guard, host_and_port
 from project.core import AppSettings, CurrentRuntime
 from project.core.conf import Names
+from project.core.web.limits import RateText
 
 
 class FetcherSettings(AppSettings):
@@ -28,7 +29,7 @@ class FetcherSettings(AppSettings):
     MAX_URLS: int = Field(default=10_000, ge=1, le=10_000, description="URLs of one batch.")
     MAX_BATCHES: int = Field(default=10, ge=1, description="Batches of one person that are not done yet.")
     URLS_PER_DAY: int = Field(default=100_000, ge=1, description="URLs of one person in a day, in all.")
-    RATE: str = Field(default="30/minute", description="Requests of one person whose URLs are fetched at once.")
+    RATE: RateText = Field(default="30/minute", description="Requests of one person whose URLs are fetched at once.")
 
     @property
     def guard(self) -> Guard:

@@ -1,7 +1,7 @@
 """The assembly of the web app, top to bottom: layers, refusals, doors."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     app.state.signer = Signer(settings.keys)
-    app.state.limiter = Limiter()
+    app.state.limiter = Limiter(settings.REDIS_URL, app.state.signer.key("limits"))
     app.state.static = static
     app.state.templates = _templates(app, runtime)
     problems.install(app)
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     runtime: Runtime = app.state.runtime
     with configured(runtime.settings):
-        async with runtime:
+        async with runtime, aclosing(app.state.limiter):
             await _remind(runtime)
             async with runtime.jobs_here():
                 yield {"closing": runtime.closing}

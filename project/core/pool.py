@@ -4,10 +4,13 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from project.core.errors import Unavailable
 
+RETRY_AFTER = 1  # second
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -19,22 +22,29 @@ class ThreadPool:
         name: shown in thread names.
         workers: how many threads.
         queue: how many calls may wait or run; one more raises Unavailable.
+        patience: seconds; what waits longer raises Unavailable in place of beginning.
     """
 
-    def __init__(self, name: str, workers: int, queue: int) -> None:
+    def __init__(self, name: str, workers: int, queue: int, patience: float = inf) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._room = queue
+        self._patience = patience
         self._waiting = 0
+
+    def check(self) -> None:
+        """Raise Unavailable when there is no room, to spare what comes before the call."""
+        if self._waiting >= self._room:
+            raise Unavailable(code="busy", retry_after=RETRY_AFTER)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a thread and await its result.
 
         A caller that is cancelled leaves; its place is free again when the thread has finished.
         """
-        if self._waiting >= self._room:
-            raise Unavailable(retry_after=1)
+        self.check()
         loop = asyncio.get_running_loop()
-        future = self._executor.submit(functools.partial(call, *args, **kwargs))
+        begin_by = monotonic() + self._patience
+        future = self._executor.submit(_begin, begin_by, functools.partial(call, *args, **kwargs))
         self._waiting += 1
         future.add_done_callback(lambda _: self._leave(loop))
         return await asyncio.wrap_future(future)
@@ -49,6 +59,12 @@ class ThreadPool:
     def close(self) -> None:
         """Refuse new calls and forget the waiting ones."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(by: float, call: Callable[[], T]) -> T:
+    if monotonic() > by:
+        raise Unavailable(code="busy", retry_after=RETRY_AFTER)
+    return call()
 
 
 _requests = ThreadPool("blocking", workers=8, queue=64)

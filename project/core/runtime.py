@@ -22,6 +22,7 @@ from project.core.pool import ThreadPool
 
 C = TypeVar("C", bound=AppSettings)
 T = TypeVar("T")
+HASH_PATIENCE = 4.0  # seconds that a password waits for its turn, however slow the machine is
 
 
 class Runtime:
@@ -39,7 +40,7 @@ class Runtime:
         self.bus: Bus = RedisBus(settings.REDIS_URL) if self._redis else Bus()
         self.database.info["bus"] = self.bus
         self.mail = Mailer(settings, [app.path for app in self.registry.apps], self.url)
-        self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE)
+        self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE, HASH_PATIENCE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
         self.beside = asyncio.Semaphore(settings.WORKER_THREADS)  # jobs that run in threads or processes
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())

@@ -21,7 +21,7 @@ async def test_somebody_signs_up_is_refused_first_and_logs_out_and_in_again(visi
     await labelled(page, "E-mail").fill(email)
     await labelled(page, "Password").fill(email)
     await visitor.press(page.get_by_role("button", name="Sign up"))
-    await expect(page.get_by_text("Choose a password that is not your e-mail.").first).to_be_visible()
+    await expect(page.get_by_text("Choose a password that is not your e-mail or name.").first).to_be_visible()
     await expect(labelled(page, "E-mail")).to_have_value(email)
     await expect(labelled(page, "Password")).to_have_value("")
 

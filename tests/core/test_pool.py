@@ -48,3 +48,31 @@ async def test_a_caller_that_gives_up_frees_its_place_when_the_work_is_done() ->
             except Unavailable:
                 await asyncio.sleep(0)
     pool.close()
+
+
+async def test_what_has_waited_too_long_is_refused_and_not_begun() -> None:
+    pool, gate, begun = ThreadPool("test", 1, 4, patience=0.05), threading.Event(), list[int]()
+    first = asyncio.create_task(pool.run(gate.wait, 5))
+    late = [asyncio.create_task(pool.run(begun.append, number)) for number in range(2)]
+    await asyncio.sleep(0.1)
+    gate.set()
+    for each in late:
+        with pytest.raises(Unavailable) as refused:
+            await each
+        assert refused.value.retry_after
+    assert await first is True
+    assert begun == []
+    assert await pool.run(int) == 0
+    pool.close()
+
+
+async def test_who_asks_first_learns_that_there_is_no_room() -> None:
+    pool, gate = ThreadPool("test", 1, 1), threading.Event()
+    pool.check()
+    running = asyncio.create_task(pool.run(gate.wait, 5))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        pool.check()
+    gate.set()
+    await running
+    pool.close()

@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, TimeoutError as PoolTimeout
 
+from apps.accounts import services
 from apps.accounts.testing import add_user, sign_in_as
 from project.core import errors
+from project.core.web import problems
 from project.core.web.problems import refusal_of
 
 ACCOUNTS = "/api/v1/accounts"
@@ -179,3 +181,35 @@ def test_a_status_nobody_knows_keeps_its_number() -> None:
 
     refusal = refusal_of(HTTPException(499, "gone away"))
     assert (refusal.status, refusal.code, refusal.detail) == (499, "error", "gone away")
+
+
+def test_refusals_of_a_flood_come_one_after_another_and_those_of_people_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, pace = [1000.0], problems.Pace()
+    monkeypatch.setattr(problems, "monotonic", lambda: clock[0])
+    delays = [pace.delay() for _ in range(200)]
+    assert delays[:20] == [0.0] * 20
+    assert delays[20:69] == pytest.approx([number / 50 for number in range(1, 50)])
+    assert set(delays[70:]) == {1.0}  # nobody is held longer
+    clock[0] += 10
+    assert pace.delay() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [(errors.TooMany(), True), (errors.Unavailable(code="busy"), True), (errors.Unavailable(), False)],
+)
+async def test_only_refusals_of_floods_wait(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: errors.DomainError, waits: bool
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(problems.Pace, "delay", lambda pace: float(bool(asked.append(pace))))  # type: ignore[func-returns-value]
+
+    async def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(services, "authenticate", refuse)
+    answer = await client.post("/api/v1/accounts/login", json={"email": "ann@example.com", "password": "x"})
+    assert answer.status_code == error.status
+    assert bool(asked) is waits

@@ -22,7 +22,7 @@ def current_runtime(conn: HTTPConnection) -> Runtime:
 
 
 def current_limiter(conn: HTTPConnection) -> Limiter:
-    """The rate limiter of this process."""
+    """The rate limiter, shared with the other workers."""
     limiter: Limiter = conn.app.state.limiter
     return limiter
 

@@ -30,12 +30,19 @@ HEADERS = {
 }
 
 
+def _believed(scope: Scope) -> bool:
+    """Whether the server has put what X-Forwarded-For says in the place of the peer's address."""
+    host = (scope.get("client") or ("",))[0]
+    return bool(host) and host in ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
+
+
 class Edge:
     """Gives each request an id, logs it once without its query, and answers what nobody else caught."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.secure = settings.secure
+        self.alone, self.warned = not settings.TRUSTED_PROXIES, False
         self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
         usual = MutableHeaders()
         self._add_headers(usual, PREFIX, personal=False)
@@ -45,6 +52,12 @@ class Edge:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        if self.alone and _believed(scope):
+            # uvicorn's own default believes every process of this machine, whatever the settings say.
+            scope["client"], scope["scheme"] = None, "http" if scope["type"] == "http" else "ws"
+            if not self.warned:
+                log.warning("forwarded headers are ignored: set TRUSTED_PROXIES, and start uvicorn --no-proxy-headers")
+            self.warned = True
         if self.secure:  # a proxy ends TLS; the addresses we write must not lead back to http
             scope["scheme"] = "https" if scope["type"] == "http" else "wss"
         given = Headers(scope=scope).get("x-request-id", "")

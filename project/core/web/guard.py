@@ -17,7 +17,7 @@ from project.core.conf import Settings
 from project.core.web.problems import Refusal, answer
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.I)
+HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?", re.I | re.A)
 UNKNOWN_HOST = Refusal(400, "unknown_host", "This site does not answer to that host name.")
 CROSS_SITE = Refusal(403, "cross_site", "This request came from another site's page, so it was refused.")
 
@@ -53,7 +53,7 @@ class Guard:
 
     def _known(self, host: str) -> bool:
         match = HOST.fullmatch(host)
-        if match is None:
+        if match is None or int(match["port"] or 0) > 65535:
             return False
         name = match["name"].lower().removesuffix(".")
         return any(

@@ -1,9 +1,11 @@
 """The one place where a refusal becomes words: a problem document, a page, or a closed socket."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -24,6 +26,8 @@ from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
 WAIT_SECONDS = 2
+PACED = {"too_many", "busy"}
+PER_SECOND, AT_ONCE, HELD = 50, 20, 1.0
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -141,6 +145,22 @@ def refusal_of(error: Exception) -> Refusal:
     return UNEXPECTED
 
 
+class Pace:
+    """Refusals of a flood, one after another: whoever comes again at once takes no time from everybody else.
+
+    So many in a second; the first ones of a flood, and those of people, do not wait at all.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def delay(self) -> float:
+        """Seconds that the next one waits."""
+        now = monotonic()
+        self._last = min(max(self._last, now - AT_ONCE / PER_SECOND) + 1 / PER_SECOND, now + HELD)
+        return max(0.0, self._last - now)
+
+
 _CODES = {401: "not_authenticated", 413: "too_large", 422: "invalid", 429: "too_many"}
 
 
@@ -190,6 +210,8 @@ def install(app: FastAPI) -> None:
 
     from project.core.web.once import first_answer
 
+    pace = Pace()
+
     async def handle(conn: HTTPConnection, error: Exception) -> Response | None:
         refusal = refusal_of(error)
         if refusal.status == 500 and not isinstance(error, HTTPException):
@@ -197,6 +219,8 @@ def install(app: FastAPI) -> None:
         if isinstance(conn, WebSocket):
             await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
             return None
+        if refusal.code in PACED:
+            await asyncio.sleep(pace.delay())
         request = Request(conn.scope, conn.receive)  # type: ignore[attr-defined]
         return (await first_answer(request) if refusal.status < 500 else None) or await answer(request, refusal)
 
