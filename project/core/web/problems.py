@@ -202,7 +202,7 @@ def install(app: FastAPI) -> None:
         if refusal.status == 500 and not isinstance(error, HTTPException):
             raise error
         if isinstance(conn, WebSocket):
-            await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
+            await conn.close({401: 4401, 403: 4403}.get(refusal.status, 1011), refusal.code)
             return None
         request = Request(conn.scope, conn.receive)  # type: ignore[attr-defined]
         return (await first_answer(request) if refusal.status < 500 else None) or await answer(request, refusal)
