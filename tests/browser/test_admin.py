@@ -1,7 +1,9 @@
 """The admin in the hands of staff, at a desk and on a phone."""
 
+from fastapi import FastAPI
 from playwright.async_api import expect
 
+from tests.browser.conftest import sign_in
 from tests.browser.visitors import SCRIPTED, Look, Visit, labelled, of_look
 
 
@@ -34,3 +36,32 @@ async def test_a_member_is_told_that_the_admin_is_for_staff(visit: Visit) -> Non
     await visitor.page.goto("/admin/")
     await expect(visitor.page.get_by_role("main").get_by_text("The admin is for staff.")).to_be_visible()
     await expect(visitor.page.get_by_role("link", name="Admin")).to_have_count(0)
+
+
+@of_look(SCRIPTED)
+async def test_an_operator_is_given_half_the_permissions_and_has_them_at_once(
+    visit: Visit, site: FastAPI, look: Look
+) -> None:
+    operator, root = await visit(look), await visit(look, who="staff")
+    await sign_in(operator, site, is_staff=True)
+    operator.provokes = {403}
+    await operator.page.goto("/admin/")
+    await expect(operator.page.get_by_role("status")).to_contain_text("none of your groups has a task for you yet")
+
+    await root.page.goto("/admin/group/create")
+    await root.page.get_by_label("Name").fill(f"Readers of {operator.email}")
+    await root.page.locator(".select2-selection").click()
+    await root.page.keyboard.type(operator.email)
+    await root.page.get_by_role("option", name=operator.email).click()
+    await root.page.get_by_role("group", name="People").get_by_label("See").check()
+    await root.press(root.page.get_by_role("button", name="Save", exact=True))
+    await expect(root.page.get_by_role("row").filter(has_text=operator.email)).to_have_count(1)
+
+    await operator.page.reload()
+    await operator.press(operator.page.locator(".page-body").get_by_role("link", name="People"))
+    await expect(operator.page.get_by_role("row").filter(has_text=operator.email)).to_have_count(1)
+    await expect(operator.page.get_by_role("link", name="View").first).to_be_visible()
+    await expect(operator.page.get_by_role("link", name="Edit")).to_have_count(0)
+    await expect(operator.page.get_by_role("navigation").get_by_text("System")).to_be_hidden()
+    await operator.page.goto("/admin/group/list")
+    await expect(operator.page.get_by_role("main")).to_contain_text("You lack the permission accounts.group.view.")

@@ -1,18 +1,18 @@
 """`needs`: a permission asked for by a handler, in every voice."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, WebSocket
 
 from apps.accounts.testing import add_user, sign_in_as
 from project.core import Principal, needs
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.web.access import who_may
 
-router = APIRouter()
+router, sockets = APIRouter(), APIRouter()
 Editor = Annotated[Principal, needs("core.job.change")]
 VOICES = ["/api/v1/doors", "/doors"]
 
@@ -32,6 +32,7 @@ async def doors(backend: Databases, make_settings: MakeSettings) -> AsyncIterato
     async with backend.copy() as url, running(make_settings(DATABASE_URL=url)) as app:
         for prefix in VOICES:
             app.include_router(router, prefix=prefix)
+        app.include_router(sockets, prefix="/doors")
         yield app
 
 
@@ -62,6 +63,40 @@ async def test_all_that_is_needed_is_needed(doors: FastAPI, new_client: NewClien
     two = await signed_in(doors, new_client, "b@example.com", "core.job.view", "core.job.change")
     assert (await one.post("/api/v1/doors/both")).status_code == 403
     assert (await two.post("/api/v1/doors/both")).status_code == 200
+
+
+@sockets.websocket("/socket")
+async def socket(socket: WebSocket, user: Editor) -> None:
+    await socket.accept()
+
+
+@pytest.mark.parametrize(
+    ("permission", "answer"),
+    [
+        ("", {"type": "websocket.close", "code": 4401, "reason": "not_authenticated"}),
+        ("core.job.view", {"type": "websocket.close", "code": 4403, "reason": "forbidden"}),
+        ("core.job.change", {"type": "websocket.accept", "subprotocol": None, "headers": []}),
+    ],
+)
+async def test_a_socket_opens_for_those_who_may(
+    doors: FastAPI, new_client: NewClient, permission: str, answer: dict[str, Any]
+) -> None:
+    client = await signed_in(doors, new_client, "a@example.com", permission) if permission else new_client(doors)
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = [(b"host", client.base_url.netloc), (b"cookie", cookie.encode())]
+    scope: dict[str, Any] = {"type": "websocket", "path": "/doors/socket", "raw_path": b"/doors/socket"}
+    scope |= {"query_string": b"", "root_path": "", "scheme": "ws", "subprotocols": [], "client": ("127.0.0.1", 1)}
+    sent: list[Any] = []
+    waiting = iter([{"type": "websocket.connect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(waiting, {"type": "websocket.disconnect", "code": 1001})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await doors(scope | {"headers": headers}, receive, send)
+    assert sent == [answer]
 
 
 def test_a_route_tells_who_may() -> None:

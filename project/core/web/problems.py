@@ -217,7 +217,7 @@ def install(app: FastAPI) -> None:
         if refusal.status == 500 and not isinstance(error, HTTPException):
             raise error
         if isinstance(conn, WebSocket):
-            await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
+            await conn.close({401: 4401, 403: 4403}.get(refusal.status, 1011), refusal.code)
             return None
         if refusal.code in PACED:
             await asyncio.sleep(pace.delay())
