@@ -20,7 +20,7 @@ from apps.accounts.conf import AccountsSettings, confirms
 from apps.accounts.models import User
 from apps.accounts.passwords import objection, prepared
 from apps.accounts.schemas import UserCreate, normalise_email
-from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Invalid, Runtime
+from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Invalid, Runtime, run_blocking
 from project.core.signing import BadToken, Signer
 
 # OWASP's floor is 19 MiB, t=2, p=1; a weaker stored hash is replaced at the next log-in.
@@ -102,7 +102,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, UUID]):
 
     async def validate_password(self, password: str, user: Any) -> None:
         """Raise InvalidPasswordException for one that others would try first, or that the person's own words make."""
-        why = await self.pool.run(objection, password, normalise_email(user.email), user.name, self.site_name)
+        why = await run_blocking(objection, password, normalise_email(user.email), user.name, self.site_name)
         if why:
             raise InvalidPasswordException(why)
 

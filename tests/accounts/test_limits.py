@@ -17,35 +17,37 @@ API, PAGES = "/api/v1/accounts", "/accounts"
 ANN, BOB = "ann@example.com", "bob@example.com"
 WRONG = "not that one, sorry"
 NEW = "a brand new one"
-ACCOUNT, ADDRESS = 3, 6
+ACCOUNT, MAILS, SIGNUPS, ADDRESS, LINKS = 3, 4, 5, 6, 7
 RATES = {
-    f"{kind}_RATE_{whose}": f"{tries}/minute"
-    for kind in ("LOGIN", "MAIL", "SIGNUP")
-    for whose, tries in (("ACCOUNT", ACCOUNT), ("ADDRESS", ADDRESS))
+    "LOGIN_RATE_ACCOUNT": f"{ACCOUNT}/minute",
+    "LOGIN_RATE_ADDRESS": f"{ADDRESS}/minute",
+    "SIGNUP_RATE_ADDRESS": f"{SIGNUPS}/minute",
+    "MAIL_RATE_ACCOUNT": f"{MAILS}/minute",
+    "MAIL_RATE_ADDRESS": f"{LINKS}/minute",
 }
 # {door: (what it takes, how many tries pass)}; {n} is another number each time
 JSON: dict[str, tuple[dict[str, Any], int]] = {
     "POST login": ({"email": ANN, "password": WRONG}, ACCOUNT),
-    "POST users": ({"email": "new{n}@example.com", "password": WRONG}, ADDRESS),
-    "POST password/forgot": ({"email": ANN}, ACCOUNT),
-    "POST password/reset": ({"token": "x{n}", "new_password": NEW}, ADDRESS),
-    "POST verify/request": ({"email": ANN}, ACCOUNT),
-    "POST verify/confirm": ({"token": "x{n}"}, ADDRESS),
+    "POST users": ({"email": "new{n}@example.com", "password": WRONG}, SIGNUPS),
+    "POST password/forgot": ({"email": ANN}, MAILS),
+    "POST password/reset": ({"token": "x{n}", "new_password": NEW}, LINKS),
+    "POST verify/request": ({"email": ANN}, MAILS),
+    "POST verify/confirm": ({"token": "x{n}"}, LINKS),
     "POST email/change": ({"new_email": "new{n}@example.com", "password": WRONG}, ACCOUNT),
-    "POST email/confirm": ({"token": "x{n}"}, ADDRESS),
+    "POST email/confirm": ({"token": "x{n}"}, LINKS),
     "POST password/change": ({"current_password": WRONG, "new_password": NEW}, ACCOUNT),
     "DELETE me": ({"password": WRONG}, ACCOUNT),
 }
 FORMS: dict[str, tuple[dict[str, Any], int]] = {
     "login": ({"email": ANN, "password": WRONG}, ACCOUNT),
-    "signup": ({"email": "new{n}@example.com", "password": WRONG}, ADDRESS),
-    "forgot": ({"email": ANN}, ACCOUNT),
-    "reset": ({"new_password": NEW}, ADDRESS),
-    "verify/request": ({"email": ANN}, ACCOUNT),
-    "verify": ({}, ADDRESS),
-    "verify/resend": ({}, ACCOUNT),
+    "signup": ({"email": "new{n}@example.com", "password": WRONG}, SIGNUPS),
+    "forgot": ({"email": ANN}, MAILS),
+    "reset": ({"new_password": NEW}, LINKS),
+    "verify/request": ({"email": ANN}, MAILS),
+    "verify": ({}, LINKS),
+    "verify/resend": ({}, MAILS),
     "email": ({"new_email": "new{n}@example.com", "password": WRONG}, ACCOUNT),
-    "email/confirm": ({}, ADDRESS),
+    "email/confirm": ({}, LINKS),
     "password": ({"current_password": WRONG, "new_password": NEW}, ACCOUNT),
     "delete": ({"password": WRONG}, ACCOUNT),
 }
@@ -62,7 +64,7 @@ def from_address(app: FastAPI, address: str) -> httpx2.AsyncClient:
 
 @pytest.fixture
 def few(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three tries for an account, six from an address."""
+    """A few tries, for each kind another number."""
     conf = app.state.runtime.conf(AccountsSettings)
     monkeypatch.setitem(app.state.runtime._conf, AccountsSettings, conf.model_copy(update=RATES))
 
@@ -226,8 +228,8 @@ async def test_in_confirming_mode_a_sign_up_counts_for_its_mailbox_and_a_link_fo
 ) -> None:
     confirm_sign_ups(app, monkeypatch)
     sign_up = {"email": "New@example.com", "password": NEW}
-    statuses = [(await client.post(f"{API}/users", json=sign_up)).status_code for _ in range(ACCOUNT + 1)]
-    assert statuses == [202] * ACCOUNT + [429]
+    statuses = [(await client.post(f"{API}/users", json=sign_up)).status_code for _ in range(MAILS + 1)]
+    assert statuses == [202] * MAILS + [429]
     token = (await links_for(app, await make_user()))["/accounts/verify"].partition("=")[2]
     for number in range(ACCOUNT + 1):
         data = {"token": token, "password": WRONG if number < ACCOUNT else PASSWORD}
@@ -252,3 +254,6 @@ async def test_what_cannot_be_hashed_now_is_refused_at_once_and_counts_for_nobod
     assert (await client.get("/accounts/login")).status_code in (200, 303)  # everybody else is served
     monkeypatch.setattr(pool, "_waiting", 0)
     assert (await client.post(f"{API}/login", json={"email": ANN, "password": PASSWORD})).status_code == 200
+    for number in range(SIGNUPS):
+        data = {"email": f"new{number}@example.com", "password": NEW}
+        assert (await client.post(f"{API}/users", json=data)).status_code == 201

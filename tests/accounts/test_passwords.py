@@ -42,7 +42,7 @@ FINE = [
         "пароль не для всех",
         "密码不是这个就是那个",
     ),
-    *("8xq!Vb2#", "jack84710293847", "anniversary dinner"),
+    *("8xq!Vb2#", "monkey84710293847", "anniversary dinner"),
 ]
 
 
@@ -54,6 +54,11 @@ def test_what_others_would_try_first_is_refused_however_it_is_spelt(password: st
 @pytest.mark.parametrize("password", OWN, ids=ascii)
 def test_what_is_known_of_the_person_and_the_site_is_refused_however_it_is_spelt(password: str) -> None:
     assert objection(password, ANN["email"], ANN["name"], "Uptempo") == passwords.PERSONAL
+
+
+@pytest.mark.parametrize("password", ["k3v1n2024", "kevin_99", "Kev1n!!!", "h4ck3r1!"], ids=ascii)
+def test_names_that_are_spelt_with_signs_themselves_are_known_in_any_spelling(password: str) -> None:
+    assert objection(password, "h4ck3r@x.example", "Kev1n", "kevin") == passwords.PERSONAL
 
 
 @pytest.mark.parametrize("password", FINE, ids=ascii)

@@ -214,3 +214,21 @@ async def test_a_flood_is_refused_without_asking_redis(workers: list[Limiter], m
         monkeypatch.setattr(each, "_script", None)
     assert [await passed(each, 50) for each in workers] == [0, 0]
     assert not any(each._away for each in workers)
+
+
+async def test_who_was_let_pass_is_not_sent_away_by_the_next_ones_refusal(
+    workers: list[Limiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, turn = iter([0, 60_000]), asyncio.Event()
+
+    async def answered(*_: object) -> int:
+        found = next(answers)
+        if found == 0:
+            await turn.wait()  # its answer comes last
+        else:
+            turn.set()
+        return found
+
+    monkeypatch.setattr(workers[0], "_script", answered)
+    assert list(await asyncio.gather(passes(workers[0]), passes(workers[0]))) == [True, False]
+    assert not await passes(workers[0])

@@ -176,7 +176,7 @@ class Crawler:
 
     async def _compare(self, place: Place, case: str) -> None:
         """Send one form both ways, and write down how the outcomes differ."""
-        self.report.forms.add(f"{place.url} {place.words}")
+        self.report.forms.add(f"{place.url.partition('?')[0]} {place.words}")
         try:
             plain, htmx = await self._send(Page, place, case), await self._send(HtmxPage, place, case)
         except PageError as error:

@@ -79,13 +79,15 @@ class Windows:
         self._tries: dict[str, _Tries] = {}  # what changed last stands last
 
     def wait(self, key: str, rate: Rate) -> float:
-        """Seconds until the next try may come; 0 means now."""
-        tries, now = self._tries.get(key), monotonic()
-        if tries is None:
-            return 0
-        full = len(tries.moments) >= rate.tries
-        free_at = tries.moments[-rate.tries] + rate.seconds if full else now
-        return max(0, free_at - now, tries.closed_until - now)
+        """Seconds until the tries that this process has counted leave room for the next; 0 means now."""
+        tries = self._tries.get(key)
+        full = tries is not None and len(tries.moments) >= rate.tries
+        return max(0, tries.moments[-rate.tries] + rate.seconds - monotonic()) if tries and full else 0
+
+    def closed(self, key: str) -> float:
+        """Seconds for which all workers together are known to have had enough."""
+        tries = self._tries.get(key)
+        return max(0, tries.closed_until - monotonic()) if tries else 0
 
     def count(self, key: str, rate: Rate) -> None:
         """Note a try that was let pass."""
@@ -134,8 +136,9 @@ class Limiter:
             rate: such as "10/minute" or "5 per 5 minutes".
         """
         limit, name = parse_rate(rate), self._name(action, key)
-        # Asked before, to spare Redis a flood, and after, as others have counted meanwhile.
-        wait = self._here.wait(name, limit) or await self._ask(name, limit) or self._here.wait(name, limit)
+        # Looked at before, to spare Redis a flood, and after, as others have counted meanwhile.
+        wait = self._here.closed(name) or self._here.wait(name, limit)
+        wait = wait or await self._ask(name, limit) or self._here.wait(name, limit)
         if wait:
             seconds = ceil(wait)
             span = f"{seconds} seconds" if seconds < 100 else f"{ceil(seconds / 60)} minutes"
