@@ -6,7 +6,7 @@ import re
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -138,6 +138,10 @@ class Answer:
 class Transport:
     """What requests go through; it hangs on the Runtime under this name, and tests hang their own there."""
 
+    def turn(self, host: str) -> AbstractAsyncContextManager[None]:
+        """Wait until this host may be asked by one more; whoever came first is let in first."""
+        return nullcontext()
+
     def get(self, url: URL) -> AbstractAsyncContextManager[Answer]:
         """One GET, no redirect followed, nothing decoded. Raises FetchError when it may not be or does not work."""
         raise NotImplementedError
@@ -155,8 +159,7 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     found = asyncio.Queue[Fetched](AHEAD)
     distinct = list(dict.fromkeys(urls))
     for url in distinct:
-        found_host = HOST.match(url)
-        waiting[found_host[1].lower() if found_host else ""].append(url)
+        waiting[_host(url)].append(url)
 
     def next_of(host: str) -> None:
         if waiting[host]:
@@ -165,7 +168,7 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     async def work() -> None:
         while True:
             host, url = await turns.get()
-            due = loop.time() + limits.delay
+            due = min(loop.time() + limits.delay, deadline)  # when time is up, the rest fails at once
             await found.put(await fetch(url, limits, transport, deadline))
             if limits.delay:
                 loop.call_at(due, next_of, host)
@@ -185,17 +188,19 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def fetch(url: str, limits: Limits, transport: Transport, deadline: float = float("inf")) -> Fetched:
+async def fetch(url: str, limits: Limits, transport: Transport, deadline: float | None = None) -> Fetched:
     """Fetch one URL, again where that may help; `deadline` is on the loop's clock. Never raises for the URL's sake."""
     loop = asyncio.get_running_loop()
     fetched, began = Fetched(url), loop.time()
-    end = min(began + limits.url_seconds, deadline)
     try:
-        async with asyncio.timeout_at(end):
-            pause = await _attempt(fetched, limits, transport)
-            while pause is not None and loop.time() + pause < end:
-                await asyncio.sleep(pause)
+        async with asyncio.timeout_at(deadline), transport.turn(_host(url)):
+            began = loop.time()  # the URL's own time: what others take of the turns is not part of it
+            end = began + limits.url_seconds
+            async with asyncio.timeout_at(end):
                 pause = await _attempt(fetched, limits, transport)
+                while pause is not None and loop.time() + pause < min(end, deadline or end):
+                    await asyncio.sleep(pause)
+                    pause = await _attempt(fetched, limits, transport)
     except TimeoutError:
         fetched.error = Failure.TIMEOUT
     except Exception:
@@ -203,6 +208,11 @@ async def fetch(url: str, limits: Limits, transport: Transport, deadline: float 
         fetched.error = Failure.FAILED
     fetched.elapsed_ms = round(1000 * (loop.time() - began))
     return fetched
+
+
+def _host(url: str) -> str:
+    found = HOST.match(url)
+    return found[1].lower() if found else ""
 
 
 async def _attempt(fetched: Fetched, limits: Limits, transport: Transport) -> float | None:
@@ -280,7 +290,9 @@ def _redirected(url: URL, location: str) -> URL:
         target = url.join(URL(location)).with_fragment(None)
     except ValueError:
         raise FetchError(Failure.BAD_REDIRECT) from None
-    if url.scheme == "https" and target.scheme == "http":
+    text = str(target)  # in ASCII, but for the zone of an IPv6 address: there it may be no text at all
+    downgraded = url.scheme == "https" and target.scheme == "http"
+    if downgraded or len(text) > LONGEST_URL or not text.isascii() or STRANGE.search(text):
         raise FetchError(Failure.BAD_REDIRECT)
     return target
 

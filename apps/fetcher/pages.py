@@ -26,6 +26,7 @@ from project.core import (
     AsyncSession,
     CurrentRuntime,
     Form,
+    NotFound,
     PageNumber,
     Principal,
     Submitted,
@@ -152,7 +153,11 @@ async def events(request: Request, batch_id: BatchId, user: CurrentUser, runtime
 
     async def show(_: Event) -> str:
         nonlocal shown
-        shown = await read() | {"live": True}
+        try:
+            shown = await read() | {"live": True}
+        except NotFound:  # deleted meanwhile: there is no page to load again
+            stopped = shown["batch"].model_copy(update={"status": Status.CANCELLED})
+            shown = {"batch": stopped, "latest": [], "query": ""}
         return render_block(request.app.state.templates, "fetcher/batch_detail.html", "progress", shown)
 
     return stream(
