@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from hashlib import sha256
 
 from yarl import URL
 
 from apps.fetcher.body import BadBody, charset_of, inflater, title_of
+from apps.fetcher.outcomes import Failure, FetchError, Outcome
 from project.core import get_logger
 
 log = get_logger(__name__)
@@ -26,57 +26,6 @@ LONGEST_URL = 2048
 AHEAD = 1000  # results that may wait while whoever asked for them is busy
 HOST = re.compile(r"\w+://([^/?#]*)")  # good enough to take turns by
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-class Failure(StrEnum):
-    """Why a URL has no result; the values are stable. A private, closed or silent address and a name nobody knows
-    are one failure, so that nobody can look around a network by them."""
-
-    INVALID_URL = "invalid_url"
-    BLOCKED = "blocked"
-    TIMEOUT = "timeout"
-    TOO_LARGE = "too_large"
-    TOO_MANY_REDIRECTS = "too_many_redirects"
-    BAD_REDIRECT = "bad_redirect"
-    BAD_RESPONSE = "bad_response"
-    DISCONNECTED = "disconnected"
-    TLS = "tls"
-    FAILED = "failed"
-
-    @property
-    def message(self) -> str:
-        """The words people read."""
-        return MESSAGES[self]
-
-
-MESSAGES = {
-    Failure.INVALID_URL: "This is not a web address.",
-    Failure.BLOCKED: "This address cannot be reached, or may not be.",
-    Failure.TIMEOUT: "It took too long.",
-    Failure.TOO_LARGE: "The answer is too large.",
-    Failure.TOO_MANY_REDIRECTS: "It was redirected too often.",
-    Failure.BAD_REDIRECT: "It was redirected to something that is not followed.",
-    Failure.BAD_RESPONSE: "The answer cannot be understood.",
-    Failure.DISCONNECTED: "The connection was lost.",
-    Failure.TLS: "The connection is not secure: the site's certificate is not valid.",
-    Failure.FAILED: "It could not be fetched.",
-}
-
-
-class Outcome(StrEnum):
-    """What a URL came to, in three words; the values are stable."""
-
-    OK = "ok"  # an answer below 400
-    REFUSED = "refused"  # an answer of 400 or more
-    FAILED = "failed"  # no answer, or none that counts
-
-
-class FetchError(Exception):
-    """A URL has no result."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.value)
-        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +189,8 @@ async def _follow(fetched: Fetched, limits: Limits, transport: Transport) -> flo
         fetched.final_url = str(url)
         async with transport.get(url) as answer:
             fetched.status_code = answer.status
+            if answer.status < 200:  # nothing final, and no protocol that was asked for
+                raise FetchError(Failure.BAD_RESPONSE)
             location = answer.headers.get("Location", "") if answer.status in REDIRECTS else ""
             if not location:
                 await _read(fetched, answer, limits)

@@ -8,10 +8,10 @@ from fastapi.datastructures import QueryParams
 
 from apps.accounts import CurrentUser
 from apps.fetcher import results, services
-from apps.fetcher.client import Outcome
 from apps.fetcher.conf import Conf
 from apps.fetcher.following import exported
 from apps.fetcher.models import ENDED, Status
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.schemas import (
     BatchCreate,
     BatchId,
@@ -174,4 +174,5 @@ async def _shown(db: AsyncSession, user: Principal, batch_id: UUID, query: Query
     """What the live part shows, as snapshots: a stream goes on when the session has closed."""
     batch = BatchRead.model_validate(await services.get_batch(db, user, batch_id))
     latest = [] if batch.status in ENDED else await results.latest(db, batch_id, LATEST)
-    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(query)}
+    chosen = QueryParams({name: query[name] for name in ("q", "outcome", "sort") if name in query})
+    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(chosen)}

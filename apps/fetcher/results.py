@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from apps.fetcher.client import Fetched, Outcome
+from apps.fetcher.client import Fetched
 from apps.fetcher.models import Batch, Fetch
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.quotas import UNFINISHED
 from apps.fetcher.schemas import FetchRead, Sort
 from apps.fetcher.services import CHANGED, get_batch, topic

@@ -6,9 +6,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from apps.fetcher.client import Fetched, Limits, Outcome, Transport, fetch_all
+from apps.fetcher.client import Fetched, Limits, Transport, fetch_all
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import ENDED, Batch, Fetch, Status
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.quotas import UNFINISHED, take, take_batch
 from apps.fetcher.schemas import BatchCreate
 from project.core import (

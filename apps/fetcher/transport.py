@@ -12,8 +12,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from apps.fetcher.body import ACCEPTED
-from apps.fetcher.client import Answer, Failure, FetchError, Transport
+from apps.fetcher.client import Answer, Transport
 from apps.fetcher.guard import Blocked, Guard
+from apps.fetcher.outcomes import Failure, FetchError
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10  # without a byte

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from apps.accounts.testing import SignIn
 from apps.fetcher import jobs as fetcher_jobs, results
-from apps.fetcher.client import Failure, Fetched, FetchError, Limits, Transport
+from apps.fetcher.client import Fetched, Limits, Transport
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core import Runtime
 from project.core.jobs import State
 from project.core.jobs.table import topic

@@ -13,8 +13,9 @@ from aiohttp import web
 from yarl import URL
 
 from apps.fetcher import client
-from apps.fetcher.client import Answer, Failure, FetchError, Limits, fetch, fetch_all
+from apps.fetcher.client import Answer, Limits, fetch, fetch_all
 from apps.fetcher.guard import Guard
+from apps.fetcher.outcomes import Failure, FetchError, Outcome
 from apps.fetcher.transport import AiohttpTransport
 from tests.fetcher.conftest import Fetch, Script, Site
 
@@ -267,3 +268,11 @@ async def test_fetching_goes_on_while_results_wait(script: Script) -> None:
         for _ in range(1000):  # turns of the loop, of which each URL takes a few
             await asyncio.sleep(0)
         assert len(script.asked) == len(urls)
+
+
+@pytest.mark.parametrize("status", [0, 99, 101, 199])
+async def test_an_answer_that_is_none_is_bad(status: int) -> None:
+    script = Script(**{"a.example": status})
+    script.gate.set()
+    fetched = await fetch("http://a.example/", Limits(), script)
+    assert (fetched.error, fetched.outcome) == (Failure.BAD_RESPONSE, Outcome.FAILED)
