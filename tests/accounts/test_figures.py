@@ -17,6 +17,8 @@ async def test_the_figures_count_accounts_new_ones_and_sessions_that_still_count
     ann = await sign_in("ann@example.com")
     await make_user("old@example.com", created_at=now() - timedelta(days=8))
     db.add(Session(token_hash="over", user_id=ann.id, expires_at=now() - timedelta(seconds=1)))
+    rested, later = now() - timedelta(hours=13), now() + timedelta(days=1)
+    db.add(Session(token_hash="idle", user_id=ann.id, last_seen_at=rested, expires_at=later))
     await db.flush()
     found = await figures(db, runtime)
     assert (found.accounts, found.new, found.sessions) == (2, 1, 1)
