@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from apps.accounts.testing import PASSWORD, MakeUser, links_for
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, links_for
 from project.core import AsyncSession
 from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
@@ -36,26 +36,36 @@ def stays(location: str) -> bool:
     return f"{place.scheme}://{place.netloc}" == SITE
 
 
-@pytest.mark.parametrize("off", OFF, ids=ascii)
-async def test_no_spelling_of_another_site_is_followed(
-    client: httpx2.AsyncClient, new_client: NewClient, app: FastAPI, make_user: MakeUser, off: str
+@pytest.mark.parametrize("off", [*OFF[:6], *OFF[27:29]], ids=ascii)
+async def test_no_log_in_and_no_sign_up_leads_off_the_site(
+    new_client: NewClient, app: FastAPI, make_user: MakeUser, off: str
 ) -> None:
     await make_user()
-    bob = ANN | {"email": "bob@example.com"}
-    for data, page in ((ANN, "login"), (bob, "signup")):
-        tab = new_client(app)
-        for answer in (
-            await tab.post(f"/accounts/{page}", data=data | {"next": off}),
-            await tab.get(f"/accounts/{page}", params={"next": off}),  # signed in by now
-            await tab.get(f"/accounts/{page}?next={quote(off, safe='')}"),
-        ):
-            assert answer.status_code == 303
-            assert stays(answer.headers["location"]), answer.headers["location"]
-            assert not {"a", "Set-Cookie: a"} & set(answer.cookies)
-    shown = await client.get("/accounts/login", params={"next": off})
-    assert "evil" not in shown.text or stays(safe_next(off))
+    for data, page in ((ANN, "login"), (ANN | {"email": "bob@example.com"}, "signup")):
+        answer = await new_client(app).post(f"/accounts/{page}", data=data | {"next": off})
+        assert answer.status_code == 303
+        assert stays(answer.headers["location"]), answer.headers["location"]
+        assert not {"a", "Set-Cookie: a"} & set(answer.cookies)
     htmx = await new_client(app).post("/accounts/login", data=ANN | {"next": off}, headers={"HX-Request": "true"})
     assert stays(htmx.headers["hx-redirect"])
+
+
+async def test_no_spelling_of_another_site_is_followed(
+    client: httpx2.AsyncClient, new_client: NewClient, app: FastAPI, sign_in: SignIn
+) -> None:
+    tab = new_client(app)
+    await sign_in(into=tab)
+    for off in OFF:
+        shown = await client.get("/accounts/login", params={"next": off})
+        assert "evil" not in shown.text or stays(safe_next(off)), off
+        assert stays(safe_next(off)), off
+        for page in ("login", "signup"):
+            for answer in (
+                await tab.get(f"/accounts/{page}", params={"next": off}),
+                await tab.get(f"/accounts/{page}?next={quote(off, safe='')}"),
+            ):
+                assert answer.status_code == 303
+                assert stays(answer.headers["location"]), answer.headers["location"]
 
 
 @pytest.mark.parametrize("here", ["/accounts/profile", "/a?b=c&d=//e", "/ü?q=ä", "/%2F%2Fe", "/x#top", "/a//b"])
