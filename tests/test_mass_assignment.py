@@ -17,8 +17,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 from sqlmodel import select
+from starlette.requests import HTTPConnection
 
 from apps.accounts.models import Group, User
+from apps.accounts.refresh import open_family
 from apps.accounts.testing import PASSWORD, add_user, every, links_for, sign_in_as
 from project.core.asgi import create_app
 from project.core.db.models import metadata
@@ -36,7 +38,7 @@ MARK = "smuggled-in"
 MARKED_ID = UUID("dead0000-0000-7000-8000-00000000beef")
 MARKED_NUMBER = 987654321
 MARKED_TIME = "1999-12-31T23:59:59Z"
-MARKS = (MARK, str(MARKED_ID), MARKED_ID.hex, str(MARKED_NUMBER), "1999")
+MARKS = (MARK, str(MARKED_ID), MARKED_ID.hex, str(MARKED_NUMBER), "1999-12-31")
 REFLECTED = {"sqlite": MetaData(), "postgresql": MetaData()}
 TABLES = sorted(name for name in metadata.tables if name.startswith(("core_", "accounts_", "fetcher_")))
 NAMES = {
@@ -57,6 +59,14 @@ EXAMPLES = {  # of what operations ask for
     "urls": ["http://a.example/"],
     "name": "Ann",
     "title": "Mine",
+    "refresh_token": "upr_x.y",
+    "token": "upr_x.y",
+    "scopes": ["read"],
+    "expires_in_days": 30,
+    "per_host": 2,
+    "delay": 0,
+    "url_seconds": 5,
+    "retries": 0,
 }
 ELSEWHERE = {"/api/v1/accounts/login": {"email": "ann@example.com"}}  # where it has to be another one
 LINKS = {  # which link's token an operation takes
@@ -132,8 +142,8 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str, set[str], list[str], bo
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-                name = content["schema"]["$ref"].rpartition("/")[2]
-                schema = document["components"]["schemas"][name]
+                named = content["schema"].get("$ref", "").rpartition("/")[2]
+                schema = document["components"]["schemas"][named] if named else content["schema"]
                 asked, required = set(schema["properties"]), schema.get("required", [])
                 yield method, path, asked, required, "form" in kind, bool(operation.get("security"))
 
@@ -143,6 +153,10 @@ async def example(app: FastAPI, ann: User, path: str, asked: set[str], required:
     found = {name: value for name, value in EXAMPLES.items() if name in asked} | ELSEWHERE.get(path, {})
     if path in LINKS:
         found["token"] = (await links_for(app, ann))[LINKS[path]].partition("token=")[2]
+    if path == "/api/v1/accounts/token/refresh":
+        conn = HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})
+        async with app.state.runtime.unit_of_work() as db:
+            found["refresh_token"] = (await open_family(db, app.state.runtime, conn, ann)).refresh
     assert found.keys() >= set(required), f"tell EXAMPLES what {path} takes"
     return found
 
@@ -220,7 +234,7 @@ async def test_no_form_takes_what_it_does_not_ask_for(shared_app: FastAPI, new_c
             assert not usual.refused, place
             assert other.refused or (usual.added, usual.removed) == (other.added, other.removed), place
             assert MARK not in str(other.added), place
-            seen.add(f"{place.url} {place.words}")
+            seen.add(f"{place.url.partition('?')[0]} {place.words}")
     assert {"/accounts/signup Sign up", "/accounts/profile Save"} <= seen
     assert any("/fetcher/batches/new" in each for each in seen)
     assert len(seen) > 10
