@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from markupsafe import Markup
 from sqladmin import action
-from sqladmin.filters import StaticValuesFilter
+from sqladmin.filters import OperationColumnFilter, StaticValuesFilter
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from project.core.admin.door import bad_value_means
 from project.core.admin.views import ModelAdmin
+from project.core.db.audit import AuditEntry
 from project.core.db.queries import contains
 from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest, Conflict, DomainError, NotFound
@@ -42,6 +43,15 @@ class Declared(StaticValuesFilter):
         """Each value once, by its letters."""
         values = sorted({self.read(kind) for kind in request.app.state.runtime.registry.jobs.values()})
         return [("__all", "All"), *((value, value) for value in values)]
+
+
+class Tables(StaticValuesFilter):
+    """A filter by the tables that have a view."""
+
+    async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
+        """Each by its plural."""
+        views = [each for each in request.app.state.admin.views if isinstance(each, ModelAdmin)]
+        return [("__all", "All"), *((each._mapper.local_table.name, each.name_plural) for each in views)]
 
 
 def _name(job: Job, _: str, request: Request) -> Markup:
@@ -206,4 +216,25 @@ class SentMailAdmin(ModelAdmin, model=SentMail):
     column_default_sort = ("sent_at", True)
 
 
-VIEWS: list[type[ModelAdmin]] = [JobAdmin, SentMailAdmin]
+class AuditAdmin(ModelAdmin, model=AuditEntry):
+    """What staff has changed, by whom and when; it can only be read."""
+
+    name, name_plural = "History", "History"
+    category = CATEGORY
+    icon = "fa-solid fa-clock-rotate-left"
+    can_create = can_edit = can_delete = False
+    details_template = "sqladmin/audit.html"
+    column_list = [AuditEntry.at, AuditEntry.actor, AuditEntry.action, AuditEntry.kind, AuditEntry.words]
+    column_details_list = [*column_list, AuditEntry.row_id, AuditEntry.request_id]
+    column_searchable_list = [AuditEntry.words, AuditEntry.actor, AuditEntry.row_id, AuditEntry.request_id]
+    column_default_sort = [(AuditEntry.id, True)]
+    column_labels = {AuditEntry.at: "When", AuditEntry.actor: "Who", AuditEntry.kind: "Table", AuditEntry.words: "Row"}
+    column_filters = [
+        StaticValuesFilter("action", [(each, each.capitalize()) for each in ("add", "change", "delete", "import")]),
+        Tables("kind", []),
+        OperationColumnFilter("at", title="When"),
+    ]
+
+
+AuditAdmin.identity = "history"
+VIEWS: list[type[ModelAdmin]] = [JobAdmin, SentMailAdmin, AuditAdmin]

@@ -43,6 +43,7 @@ class Site(Admin):
         }
         super().__init__(app, None, Sessions(runtime.database), middlewares=[Middleware(Door, site=app)], **look)
         self.admin.state = app.state
+        app.state.admin = self
         self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration}
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
@@ -63,6 +64,10 @@ class Site(Admin):
         for route in self.admin.router.routes:
             if isinstance(route, Route) and route.name.startswith("action-"):
                 route.methods = {"POST"}
+
+    def view_of(self, model: type[Any]) -> ModelAdmin | None:
+        """The view of a table, where there is one."""
+        return next((each for each in self.views if isinstance(each, ModelAdmin) and each.model is model), None)
 
     async def _form_without_stray_files(self, request: Request, row: Any = None) -> FormData:
         form = await Admin._handle_form_data(request, row)

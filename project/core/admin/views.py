@@ -20,12 +20,12 @@ from sqlmodel.sql.sqltypes import AutoString
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from project.core.admin.audit import SECRET
 from project.core.admin.door import bad_value_means, telling, visit
 from project.core.db.queries import contains
 from project.core.errors import BadRequest, NotFound
 
 Names = list[str]
-SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
 PARTS_OF_A_FILTER = ("column", "foreign_key", "foreign_display_field")
 KEPT_BY_THEMSELVES = {"created_at", "updated_at"}
 LINE = 255  # characters that fit a line; what may be longer has several
@@ -34,6 +34,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def _readable(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def _members(kind: Any) -> dict[str, Any]:
+    """{what is stored: the enum's member}; empty for another kind of column."""
+    members = kind.enum_class.__members__.values() if getattr(kind, "enum_class", None) else ()
+    return dict(zip(kind.enums, members, strict=True)) if members else {}
 
 
 class Converter(ModelConverter):
@@ -47,8 +53,9 @@ class Converter(ModelConverter):
 
     @converts("Enum")  # type: ignore[untyped-decorator]
     def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
-        """A choice by stored value, which is what the form sends back; SQLAdmin goes by the members' names."""
-        return super().conv_enum(model, prop, {"coerce": lambda value: str(getattr(value, "value", value))} | kwargs)
+        """A choice by what is stored, which is what the form sends back; SQLAdmin goes by the members' names."""
+        stored = {member: text for text, member in _members(prop.columns[0].type).items()}
+        return super().conv_enum(model, prop, {"coerce": lambda value: stored.get(value, str(value))} | kwargs)
 
     def _prepare_column(self, prop: Any, form_include_pk: bool, kwargs: dict[str, Any]) -> Any:
         column, relations = prop.columns[0], prop.parent.relationships
@@ -189,6 +196,10 @@ class ModelAdmin(ModelView):
             return await super().update_model(request, pk, self._checked(data))
 
     def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
+        columns = self._mapper.columns
+        for name in data.keys() & columns.keys():
+            if isinstance(data[name], str):
+                data[name] = _members(columns[name].type).get(data[name], data[name])
         if self.schema is None:
             return data
         names = data.keys() & self.schema.model_fields.keys()
