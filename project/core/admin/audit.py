@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
 def _entry(request: Request, action: str, row: Any, before: Values, after: Values) -> Values | None:
     """The entry's columns, or None when nothing differs."""
     who, kind = request.state.principal, type(row)
-    view = request.app.state.admin.view_of(kind)
+    view = request.state.admin.view_of(kind)
     hidden = view.hidden if view else SECRET
 
     def shown(name: str, value: Any) -> Any:

@@ -33,9 +33,10 @@ class Door:
     It stands around everything that is mounted, so a view that forgets to ask is closed all the same.
     """
 
-    def __init__(self, app: ASGIApp, site: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, site: FastAPI, admin: Any) -> None:
         self.app = app
         self.site = site
+        self.admin = admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,6 +56,7 @@ class Door:
                     MutableHeaders(raw=message["headers"])["Cache-Control"] = "public, max-age=3600"
             await send(message)
 
+        request.state.admin = self.admin
         token = visit.set(request)
         try:
             if not assets:

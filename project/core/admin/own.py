@@ -50,7 +50,7 @@ class Tables(StaticValuesFilter):
 
     async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
         """Each by its plural."""
-        views = [each for each in request.app.state.admin.views if isinstance(each, ModelAdmin)]
+        views = [each for each in request.state.admin.views if isinstance(each, ModelAdmin)]
         return [("__all", "All"), *((each._mapper.local_table.name, each.name_plural) for each in views)]
 
 
@@ -160,7 +160,7 @@ class JobAdmin(ModelAdmin, model=Job):
 
     async def check_can_delete(self, request: Request, model: Any) -> bool:
         """Only what has ended has the button; who asks without one is told why not by `on_model_delete`."""
-        return request.method == "DELETE" or model.state in figures.ENDED
+        return request.method != "GET" or model.state in figures.ENDED
 
     async def on_model_delete(self, model: Job, request: Request) -> None:
         """Raise Conflict for a job that waits or runs."""

@@ -8,70 +8,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from markupsafe import Markup
 from pydantic import BaseModel
 from sqladmin import ModelView
-from sqladmin.ajax import QueryAjaxModelLoader
+from sqladmin._queries import Query
 from sqladmin.formatters import BASE_FORMATTERS
-from sqladmin.forms import ModelConverter, converts
-from sqladmin.helpers import secure_filename
+from sqladmin.helpers import get_object_identifier, secure_filename
 from sqladmin.pagination import Pagination
-from sqlalchemy import Enum, Select, String, cast, false, inspect, or_, select
-from sqlmodel.sql.sqltypes import AutoString
+from sqlalchemy import Select, String, cast, false, inspect, or_, select
+from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from project.core.admin.audit import SECRET
 from project.core.admin.door import bad_value_means, telling, visit
+from project.core.admin.fields import Converter, Lookup, members
+from project.core.admin.listing import Count, by_keys, counted, how_many, referred
+from project.core.admin.saving import marks, settled
+from project.core.db.models import words
 from project.core.db.queries import contains
-from project.core.errors import BadRequest, NotFound
+from project.core.errors import BadRequest, Forbidden, NotFound
 
 Names = list[str]
 PARTS_OF_A_FILTER = ("column", "foreign_key", "foreign_display_field")
 KEPT_BY_THEMSELVES = {"created_at", "updated_at"}
-LINE = 255  # characters that fit a line; what may be longer has several
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _readable(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
-
-
-def _members(kind: Any) -> dict[str, Any]:
-    """{what is stored: the enum's member}; empty for another kind of column."""
-    members = kind.enum_class.__members__.values() if getattr(kind, "enum_class", None) else ()
-    return dict(zip(kind.enums, members, strict=True)) if members else {}
-
-
-class Converter(ModelConverter):
-    """Fields for columns: a long text keeps its lines, an enum its values, a lone foreign key is there."""
-
-    def get_converter(self, prop: Any) -> Any:
-        """SQLAlchemy's kind of column decides; a text input would throw the line breaks of a long text away."""
-        kind = prop.columns[0].type if hasattr(prop, "columns") else None
-        long = isinstance(kind, String | AutoString) and not isinstance(kind, Enum) and (kind.length or LINE + 1) > LINE
-        return self._converters["Text"] if long else super().get_converter(prop)
-
-    @converts("Enum")  # type: ignore[untyped-decorator]
-    def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
-        """A choice by what is stored, which is what the form sends back; SQLAdmin goes by the members' names."""
-        stored = {member: text for text, member in _members(prop.columns[0].type).items()}
-        return super().conv_enum(model, prop, {"coerce": lambda value: stored.get(value, str(value))} | kwargs)
-
-    def _prepare_column(self, prop: Any, form_include_pk: bool, kwargs: dict[str, Any]) -> Any:
-        column, relations = prop.columns[0], prop.parent.relationships
-        alone = not column.primary_key and not any(column in each.local_columns for each in relations)
-        return super()._prepare_column(prop, form_include_pk or alone, kwargs)
-
-
-class Lookup(QueryAjaxModelLoader):
-    """The search behind an ajax field; %, _ and \\ are ordinary characters."""
-
-    async def get_list(self, request: Request, term: str) -> list[Any]:
-        """The rows that contain the term in one of the fields."""
-        found = or_(*(contains(cast(field, String), term) for field in self._cached_fields))
-        among = [] if self.where is None else await self._prepare_where_clauses(request, term)
-        rows: Select[Any] = select(self.model).where(found, *among).order_by(*self._cached_fields_order_by)
-        return list(await self.model_admin._run_query(rows.limit(self.limit)))
 
 
 class ModelAdmin(ModelView):
@@ -106,13 +71,18 @@ class ModelAdmin(ModelView):
 
     page_size = 25
     export_max_rows = 10_000
+    import_max_rows = 1_000
     form_converter = Converter
     column_type_formatters = {**BASE_FORMATTERS, datetime: _readable}
 
     def __init__(self) -> None:
         super().__init__()
-        words = {name: name.replace("_", " ").capitalize() for name in self._prop_names}
-        self._column_labels = words | self._column_labels
+        if self.name_plural == f"{self.name}s":
+            type(self).name_plural = plural(self.name)
+        keys = {name for name, column in self._mapper.columns.items() if column.foreign_keys}
+        spoken = {name: name.removesuffix("_id") if name in keys else name for name in self._prop_names}
+        labels = {name: each.replace("_", " ").capitalize() for name, each in spoken.items()}
+        self._column_labels = labels | self._column_labels
         self._search_fields = self._shown(self._search_fields)
         self._sort_fields = self._shown(self._sort_fields)
         self._form_ajax_refs = {
@@ -155,10 +125,6 @@ class ModelAdmin(ModelView):
         fields = {name for name in barred if hasattr(getattr(form, name, None), "_formfield")}
         return type(form)(form.__name__, (form,), dict.fromkeys(fields))
 
-    async def check_can_import(self, request: Request) -> bool:
-        """Closed: SQLAdmin's import answers a row that the database refuses with its SQL."""
-        return False
-
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         """Rows that contain the term, taken literally."""
         return stmt.where(or_(false(), *(_holding(self.model, path, term) for path in self._search_fields)))
@@ -169,10 +135,58 @@ class ModelAdmin(ModelView):
 
     async def list(self, request: Request) -> Pagination:
         """One page of rows; raises BadRequest for a filter's value that cannot be compared."""
-        if not request.query_params:
-            return await super().list(request)
         with bad_value_means(BadRequest("The list cannot be searched or filtered like that.")):
-            return await super().list(request)
+            page = await super().list(request)
+        known: Count = request.state.count
+        seen = (page.page - 1) * page.page_size + len(page.rows)
+        if known.about and len(page.rows) < page.page_size and seen:
+            known = Count(seen)
+        request.state.rows, request.state.count, page.count = page.rows, known, max(known.number, page.count)
+        return page
+
+    async def count(self, request: Request, stmt: Select[Any] | None = None) -> int:
+        """How many rows there are, as far as anybody counts; where that is not to the end, there is a next page."""
+        found = self.list_query(request) if stmt is None else counted(stmt)
+        async with self.session_maker() as db:
+            request.state.count = count = await how_many(db, found)
+        page = self.validate_page_number(request.query_params.get("page"), 1)
+        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
+        return max(count.number, (page + 1) * size) if count.about else count.number
+
+    async def _run_query(self, stmt: Any) -> Any:
+        deep = getattr(stmt, "_offset", None)
+        return await super()._run_query(by_keys(stmt, self.pk_columns) if deep else stmt)
+
+    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        """A cell of the list; a foreign key is a link to what it means."""
+        value, text = await super().get_list_value(obj, prop, request)
+        return value, text if prop in self._list_formatters else await self._told(request, obj, prop, text)
+
+    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        """A cell of the details; a foreign key is a link to what it means."""
+        value, text = await super().get_detail_value(obj, prop, request)
+        return value, text if prop in self._detail_formatters else await self._told(request, obj, prop, text)
+
+    async def _told(self, request: Request | None, row: Any, name: str, text: Any) -> Any:
+        to = referred(self._mapper, name)
+        if request is None or to is None:
+            return text
+        kind, key = to
+        known = vars(request.state).setdefault("related", {})
+        if name not in known:
+            wanted = {getattr(each, name) for each in getattr(request.state, "rows", [row])} - {None}
+            found = await self._run_query(select(kind).where(getattr(kind, key).in_(wanted)))
+            known[name] = {getattr(each, key): each for each in found}
+        target = known[name].get(getattr(row, name))
+        return text if target is None else self.link(request, target)
+
+    def link(self, request: Request, row: Any) -> str:
+        """A row by its words, as a link where this visitor may look at it."""
+        view = request.state.admin.view_of(type(row))
+        if not view or not view.can_view_details or not view.is_accessible(request):
+            return words(row)
+        address = request.url_for("admin:details", identity=view.identity, pk=get_object_identifier(row))
+        return Markup('<a href="{}">{}</a>').format(address, words(row))
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         with bad_value_means(NotFound()):
@@ -188,23 +202,58 @@ class ModelAdmin(ModelView):
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Add a row; what is refused is told on the form."""
         with telling(request, self._column_labels):
-            return await super().insert_model(request, self._checked(data))
+            return await super().insert_model(request, self._checked(self._typed(data)))
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        """Change a row; what is refused is told on the form."""
+        """Change a row; what is refused is told on the form, also when somebody else saved it meanwhile."""
+        query, form, wanted = Query(self), await request.form(), self._stmt_by_identifier(pk)
         with telling(request, self._column_labels):
-            return await super().update_model(request, pk, self._checked(data))
+            async with self.session_maker(expire_on_commit=False) as db:
+                wanted = wanted.options(*map(selectinload, self._form_relations)).with_for_update()
+                row = (await db.execute(wanted)).scalars().first()
+                data = self._checked(settled(request, row, self._typed(data), form, self._column_labels))
+                await self.on_model_change(data, row, False, request)
+                await query._set_attributes_async(db, row, data)
+                await db.commit()
+                query._store_after_change_response(request, await self.after_model_change(data, row, False, request))
+        return row
+
+    def seen(self, row: Any, form: Any) -> str:
+        """What the form of a row shows, for its hidden field: it is saved only while the row is still like that."""
+        loose = self._ajax_relation_names
+        return marks({each.name: each.data if each.name in loose else getattr(row, each.name, None) for each in form})
+
+    def _typed(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The form's values, choices as members of their enums."""
+        columns = self._mapper.columns
+        known = {name: members(columns[name].type) for name in data if name in columns}
+        return {name: known[name].get(each, each) if known.get(name) and each else each for name, each in data.items()}
 
     def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
-        columns = self._mapper.columns
-        for name in data.keys() & columns.keys():
-            if isinstance(data[name], str):
-                data[name] = _members(columns[name].type).get(data[name], data[name])
         if self.schema is None:
             return data
         names = data.keys() & self.schema.model_fields.keys()
         valid = self.schema.model_validate({name: data[name] for name in names})
         return data | {name: getattr(valid, name) for name in names}
+
+    def called(self, number: int) -> str:
+        """The word for so many rows."""
+        return self.name if number == 1 else self.name_plural
+
+    async def rows_of(self, pks: Sequence[str]) -> Sequence[Any]:
+        """The rows with these keys; raises NotFound when one is not there."""
+        return [await self._get_object_by_pk(self._stmt_by_identifier(pk)) for pk in pks]
+
+    async def deletable(self, request: Request, pks: Sequence[str]) -> Sequence[Any]:
+        """The rows with these keys; raises BadRequest for none, NotFound, and Forbidden for what must stay."""
+        if not pks:
+            raise BadRequest("Choose what to delete first.")
+        if not self.can_delete or not self.is_accessible(request):
+            raise Forbidden
+        rows = await self.rows_of(pks)
+        if not all([await self.check_can_delete(request, row) is True for row in rows]):
+            raise Forbidden
+        return rows
 
     async def delete_all(self, request: Request, pks: Sequence[str]) -> None:
         """Delete the rows in one transaction, all or none; raises what `on_model_delete` refuses, and NotFound."""
@@ -239,6 +288,13 @@ class ModelAdmin(ModelView):
         if column is None or getattr(column.type, "storage", None) is None:
             raise NotFound
         return await super().get_object_filepath(identifier, column_name)
+
+
+def plural(name: str) -> str:
+    """`Entry` → `Entries`; for another plural set `name_plural`."""
+    if re.search("[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"
 
 
 def _holding(model: Any, path: str, term: str) -> Any:

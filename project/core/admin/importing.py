@@ -1,0 +1,143 @@
+"""Rows from a CSV file: each is tried in one transaction, which is kept only when all are good and somebody said so."""
+
+import csv
+import io
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from sqladmin._queries import Query
+from sqladmin.helpers import coerce_column_value, get_column_python_type
+from starlette.datastructures import MultiDict, UploadFile
+from starlette.requests import Request
+
+from project.core.admin.door import ON_THE_FORM, Refused, telling
+from project.core.errors import BadRequest, Invalid
+
+if TYPE_CHECKING:
+    from project.core.admin.views import ModelAdmin
+
+LARGEST = 512 * 1024  # bytes
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+Row = dict[str, str]
+
+
+@dataclass
+class Import:
+    """How far it is: nothing chosen, or `rows` with what is `wrong` with each ("" for nothing), or done."""
+
+    known: list[str]
+    rows: list[Row] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    kept: str = ""
+    error: str = ""
+    done: bool = False
+
+
+async def imported(view: "ModelAdmin", request: Request) -> Import:
+    """Check the file that was sent; add its rows when it is the one that was looked at, and all are good."""
+    form = await view.scaffold_form()
+    found = Import(_importable(view, form))
+    if request.method == "POST":
+        sent = await request.form()
+        file, kept = sent.get("file"), sent.get("kept")
+        try:
+            content = (
+                await file.read(LARGEST + 1) if isinstance(file, UploadFile) else b64decode(str(kept), validate=True)
+            )
+            found.rows = read(content, found.known, view.import_max_rows)
+        except (BadRequest, ValueError) as error:
+            found.error = str(error) if isinstance(error, BadRequest) else "Choose a file first."
+            return found
+        finally:
+            await sent.close()
+        found.wrong = await _tried(view, request, form, found.rows, keep=kept is not None)
+        found.kept, found.done = b64encode(content).decode(), kept is not None and not any(found.wrong)
+    return found
+
+
+def read(content: bytes, known: list[str], most: int) -> list[Row]:
+    """The rows of a file by its header; raises BadRequest in words for what is no such file."""
+    if len(content) > LARGEST:
+        raise BadRequest(f"The file is larger than {LARGEST // 1024} kB. Import it in parts.")
+    try:
+        text = content.decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header, *lines = [line for line in reader if line] or [[]]
+    except (UnicodeDecodeError, csv.Error):
+        raise BadRequest("This is not a CSV file in UTF-8.") from None
+    if odd := [name for name in header if name not in known or header.count(name) > 1]:
+        raise BadRequest(f"The columns are {', '.join(known)}; the first line says {odd[0][:50]!r}.")
+    if not lines or len(lines) > most:
+        raise BadRequest(f"The file has {len(lines):,} rows. Between 1 and {most:,} can be imported at once.")
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(header):
+            raise BadRequest(f"Line {number} has {len(line)} cells, the first line has {len(header)}.")
+    return [{name: _unescaped(cell) for name, cell in zip(header, line, strict=True)} for line in lines]
+
+
+def _unescaped(cell: str) -> str:
+    """The cell without the quote that an export puts in front of what a spreadsheet would calculate."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
+
+
+def _importable(view: "ModelAdmin", form: Any) -> list[str]:
+    """The columns a file may have: plain ones that this visitor finds in the form."""
+    names = view._import_prop_names
+    return [name for name in names if name in view._mapper.columns and getattr(form, name, None) is not None]
+
+
+async def _tried(view: "ModelAdmin", request: Request, form: Any, rows: list[Row], *, keep: bool) -> list[str]:
+    """Add the rows, all or none, and only to `keep` them; returns what is wrong with each, or ""."""
+    query, added, wrong = Query(view), [], []
+    async with view.session_maker(expire_on_commit=False) as db:
+        for row in rows:
+            try:
+                with telling(request, view._column_labels):
+                    async with db.begin_nested():
+                        data = view._checked(_values(view, form, row))
+                        new = query._get_model_object(data)
+                        await view.on_model_change(data, new, True, request)
+                        db.add(await query._set_attributes_async(db, new, data))
+                        await db.flush()
+                added.append((data, new))
+            except Refused as refused:
+                error, refusal = request.state.admin_error
+                if refusal.status not in ON_THE_FORM:
+                    raise error from None
+                wrong.append(str(refused))
+            else:
+                wrong.append("")
+        if keep and not any(wrong):
+            await db.commit()
+            for data, new in added:
+                await view.after_model_change(data, new, True, request)
+    return wrong
+
+
+def _values(view: "ModelAdmin", form: Any, row: Row) -> dict[str, Any]:
+    """What the form makes of a row, and the model's own values for what the file leaves out; raises Invalid."""
+    typed = {name: _typed(view, name, cell) for name, cell in row.items()}
+    texts = {name: f"{each:%F %T}" if isinstance(each, datetime) else str(each) for name, each in typed.items()}
+    filled = form(MultiDict({name: text for name, text in texts.items() if typed[name] is not False}))
+    if not filled.validate():
+        told = (f"{view._column_labels.get(name, name)}: {errors[0]}" for name, errors in filled.errors.items())
+        raise Invalid(" ".join(told))
+    usual = {name: each for name in filled.data if (each := getattr(view.model(), name, None)) is not None}
+    read = {name: each if isinstance(each, date | time) else filled.data[name] for name, each in typed.items()}
+    return view._typed(usual | read)
+
+
+def _typed(view: "ModelAdmin", name: str, cell: str) -> Any:
+    """A yes or no, a day or a time as such, whichever way it is written; any other cell as its text."""
+    column = view._mapper.columns[name]
+    kind = get_column_python_type(column)
+    if not cell or not issubclass(kind, bool | date | time):
+        return cell
+    try:
+        value = coerce_column_value(column, cell)
+    except ValueError:
+        raise Invalid(f"{view._column_labels.get(name, name)}: {cell[:50]!r} cannot be read.") from None
+    aware = isinstance(value, datetime) and getattr(column.type, "timezone", False) and not value.tzinfo
+    return value.replace(tzinfo=UTC) if aware else value
