@@ -26,7 +26,8 @@ async def add(app: FastAPI, row: Any) -> Any:
 
 async def stored(app: FastAPI, key: UUID) -> Novel:
     async with app.state.runtime.unit_of_work(write=False) as db:
-        return (await db.exec(select(Novel).where(Novel.id == key))).one()
+        row: Novel = (await db.exec(select(Novel).where(Novel.id == key))).one()
+    return row
 
 
 def seen(page: httpx2.Response) -> str:

@@ -3,14 +3,15 @@
 import csv
 import io
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from sqladmin._queries import Query
-from sqladmin.helpers import coerce_column_value, get_column_python_type
 from starlette.datastructures import MultiDict, UploadFile
 from starlette.requests import Request
+from wtforms import fields  # type: ignore[import-untyped]
 
 from project.core.admin.door import ON_THE_FORM, Refused, telling
 from project.core.errors import BadRequest, Invalid
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 LARGEST = 512 * 1024  # bytes
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+READ: dict[type, Callable[[str], Any]] = {
+    fields.BooleanField: lambda cell: YES_OR_NO[cell.lower()],
+    fields.DateField: date.fromisoformat,
+    fields.TimeField: time.fromisoformat,
+    fields.DateTimeField: datetime.fromisoformat,
+}
 Row = dict[str, str]
 
 
@@ -118,7 +126,7 @@ async def _tried(view: "ModelAdmin", request: Request, form: Any, rows: list[Row
 
 def _values(view: "ModelAdmin", form: Any, row: Row) -> dict[str, Any]:
     """What the form makes of a row, and the model's own values for what the file leaves out; raises Invalid."""
-    typed = {name: _typed(view, name, cell) for name, cell in row.items()}
+    typed = {name: value for name, cell in row.items() if (value := _typed(view, form, name, cell)) is not None}
     texts = {name: f"{each:%F %T}" if isinstance(each, datetime) else str(each) for name, each in typed.items()}
     filled = form(MultiDict({name: text for name, text in texts.items() if typed[name] is not False}))
     if not filled.validate():
@@ -129,15 +137,14 @@ def _values(view: "ModelAdmin", form: Any, row: Row) -> dict[str, Any]:
     return view._typed(usual | read)
 
 
-def _typed(view: "ModelAdmin", name: str, cell: str) -> Any:
-    """A yes or no, a day or a time as such, whichever way it is written; any other cell as its text."""
-    column = view._mapper.columns[name]
-    kind = get_column_python_type(column)
-    if not cell or not issubclass(kind, bool | date | time):
-        return cell
+def _typed(view: "ModelAdmin", form: Any, name: str, cell: str) -> Any:
+    """A yes or no, a day or a time as such, whichever way it is written; other cells as text, None to leave it out."""
+    field_class = getattr(form, name).field_class
+    if not cell:
+        return cell if issubclass(field_class, fields.StringField) else None
+    read = next((read for kind, read in READ.items() if issubclass(field_class, kind)), str)
     try:
-        value = coerce_column_value(column, cell)
-    except ValueError:
+        value = read(cell)
+    except (KeyError, ValueError):
         raise Invalid(f"{view._column_labels.get(name, name)}: {cell[:50]!r} cannot be read.") from None
-    aware = isinstance(value, datetime) and getattr(column.type, "timezone", False) and not value.tzinfo
-    return value.replace(tzinfo=UTC) if aware else value
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value

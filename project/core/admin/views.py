@@ -140,8 +140,8 @@ class ModelAdmin(ModelView):
         known: Count = request.state.count
         seen = (page.page - 1) * page.page_size + len(page.rows)
         if known.about and len(page.rows) < page.page_size and seen:
-            known = Count(seen)
-        request.state.rows, request.state.count, page.count = page.rows, known, max(known.number, page.count)
+            known, page.count = Count(seen), seen
+        request.state.rows, request.state.count = page.rows, known
         return page
 
     async def count(self, request: Request, stmt: Select[Any] | None = None) -> int:

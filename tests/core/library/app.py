@@ -57,6 +57,7 @@ class AuthorAdmin(ModelAdmin, model=Author):
     """Authors."""
 
     column_list = [Author.name]
+    can_import = True
 
 
 class GenreAdmin(ModelAdmin, model=Genre):
