@@ -57,10 +57,11 @@ class Door:
             await send(message)
 
         request.state.admin = self.admin
-        token = visit.set(request)
+        token = visit.set(None)
         try:
             if not assets:
                 await _admit(request)
+            visit.set(request)  # not before: what letting somebody in writes is not theirs
             await self.app(scope, receive, watched)
         except Exception as error:
             if started:

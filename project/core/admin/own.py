@@ -55,7 +55,7 @@ class Tables(StaticValuesFilter):
 
 
 def _name(job: Job, _: str, request: Request) -> Markup:
-    address = request.url_for("admin:details", identity=JobAdmin.identity, pk=job.id)
+    address = f"{request.scope['root_path']}/{JobAdmin.identity}/details/{job.id}"
     return Markup('<a href="{}">{}</a>').format(address, job.name)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from sqladmin.helpers import get_object_identifier, secure_filename
 from sqladmin.pagination import Pagination
 from sqlalchemy import Select, String, cast, false, inspect, or_, select
 from sqlalchemy.orm import selectinload
+from sqlmodel.sql.sqltypes import AutoString
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -185,7 +187,7 @@ class ModelAdmin(ModelView):
         view = request.state.admin.view_of(type(row))
         if not view or not view.can_view_details or not view.is_accessible(request):
             return words(row)
-        address = request.url_for("admin:details", identity=view.identity, pk=get_object_identifier(row))
+        address = f"{request.scope['root_path']}/{view.identity}/details/{quote(str(get_object_identifier(row)))}"
         return Markup('<a href="{}">{}</a>').format(address, words(row))
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
@@ -301,7 +303,7 @@ def _holding(model: Any, path: str, term: str) -> Any:
     name, _, rest = path.partition(".")
     column = getattr(model, name)
     if not rest:
-        return contains(cast(column, String), term)
+        return contains(column if isinstance(column.type, AutoString | String) else cast(column, String), term)
     inside = _holding(column.mapper.class_, rest, term)
     return column.any(inside) if column.property.uselist else column.has(inside)
 
