@@ -216,6 +216,11 @@ class SentMailAdmin(ModelAdmin, model=SentMail):
     column_default_sort = ("sent_at", True)
 
 
+def _table(entry: AuditEntry, _: str, request: Request) -> str:
+    view = request.state.admin.view_for(entry.kind)
+    return view.name if view else entry.kind
+
+
 class AuditAdmin(ModelAdmin, model=AuditEntry):
     """What staff has changed, by whom and when; it can only be read."""
 
@@ -226,6 +231,7 @@ class AuditAdmin(ModelAdmin, model=AuditEntry):
     details_template = "sqladmin/audit.html"
     column_list = [AuditEntry.at, AuditEntry.actor, AuditEntry.action, AuditEntry.kind, AuditEntry.words]
     column_details_list = [*column_list, AuditEntry.row_id, AuditEntry.request_id]
+    column_formatters: ClassVar[dict[Any, Any]] = {AuditEntry.kind: _table}
     column_searchable_list = [AuditEntry.words, AuditEntry.actor, AuditEntry.row_id, AuditEntry.request_id]
     column_default_sort = [(AuditEntry.id, True)]
     column_labels = {AuditEntry.at: "When", AuditEntry.actor: "Who", AuditEntry.kind: "Table", AuditEntry.words: "Row"}
