@@ -115,8 +115,13 @@ async def main() -> None:
     await databases.open()
     try:
         async with databases.copy() as url:
-            options: Any = {"SECRET_KEY": os.urandom(32).hex(), "DATABASE_URL": url, "DB_STATEMENT_TIMEOUT": 300}
-            app = create_app(Settings(_env_file=None, INSTALLED_APPS=INSTALLED, LOG_LEVEL="WARNING", **options))
+            options: Any = {
+                "_env_file": None,
+                "SECRET_KEY": os.urandom(32).hex(),
+                "DATABASE_URL": url,
+                "DB_STATEMENT_TIMEOUT": 300,
+            }
+            app = create_app(Settings(INSTALLED_APPS=INSTALLED, LOG_LEVEL="WARNING", **options))
             async with app.router.lifespan_context(app):
                 passed = await compare(app, rows, rounds)
     finally:
