@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from apps.fetcher import api, commands, jobs, pages
+from apps.fetcher.admin import BatchAdmin, FetchAdmin
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import FetcherSettings
-from apps.fetcher.models import Batch, Fetch
+from apps.fetcher.models import Batch, Fetch, Usage
 from project.core import AppConfig, MenuItem, Runtime
 
 
@@ -26,8 +27,10 @@ config = AppConfig(
     title="Fetcher",
     api=api.router,
     pages=pages.router,
-    models=[Batch, Fetch],
+    models=[Batch, Fetch, Usage],
+    admin=[BatchAdmin, FetchAdmin],
     jobs=[jobs.run_batch],
+    cron=[jobs.tidy],
     commands=[commands.fetch],
     settings=FetcherSettings,
     lifespan=lifespan,

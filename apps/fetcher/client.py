@@ -23,6 +23,7 @@ PASSING = {429, 502, 503, 504}  # refusals that may be over in a moment
 HEAD = 65_536  # bytes in which a title is looked for
 BACKOFF = 0.5  # seconds before the first repetition; doubled for each that follows
 LONGEST_URL = 2048
+AHEAD = 1000  # results that may wait while whoever asked for them is busy
 HOST = re.compile(r"\w+://([^/?#]*)")  # good enough to take turns by
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
 
@@ -60,6 +61,14 @@ MESSAGES = {
     Failure.TLS: "The connection is not secure: the site's certificate is not valid.",
     Failure.FAILED: "It could not be fetched.",
 }
+
+
+class Outcome(StrEnum):
+    """What a URL came to, in three words; the values are stable."""
+
+    OK = "ok"  # an answer below 400
+    REFUSED = "refused"  # an answer of 400 or more
+    FAILED = "failed"  # no answer, or none that counts
 
 
 class FetchError(Exception):
@@ -109,6 +118,13 @@ class Fetched:
         """The error in words, or nothing."""
         return self.error.message if self.error else ""
 
+    @property
+    def outcome(self) -> Outcome:
+        """Answered well, answered with a refusal, or not at all."""
+        if self.error or self.status_code is None:
+            return Outcome.FAILED
+        return Outcome.REFUSED if self.status_code >= 400 else Outcome.OK
+
 
 @dataclass(slots=True)
 class Answer:
@@ -136,7 +152,7 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     deadline = loop.time() + limits.batch_seconds
     waiting: dict[str, deque[str]] = defaultdict(deque)
     turns = asyncio.Queue[tuple[str, str]]()  # (host, url) whose turn it is: never more of a host than it may have
-    found = asyncio.Queue[Fetched](limits.concurrency)
+    found = asyncio.Queue[Fetched](AHEAD)
     distinct = list(dict.fromkeys(urls))
     for url in distinct:
         found_host = HOST.match(url)

@@ -1,11 +1,14 @@
 """The fetcher's own settings, all beginning with FETCHER_."""
 
+from typing import Annotated
+
+from fastapi import Depends
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from apps.fetcher.client import Limits
 from apps.fetcher.guard import Guard, host_and_port
-from project.core import AppSettings
+from project.core import AppSettings, CurrentRuntime
 from project.core.conf import Names
 
 
@@ -22,6 +25,9 @@ class FetcherSettings(AppSettings):
     PER_HOST: int = Field(default=10, ge=1, le=1000, description="Requests to one host at once.")
     URL_SECONDS: float = Field(default=20, gt=0, le=300, description="Seconds that one URL may take in all.")
     MAX_BYTES: int = Field(default=5_000_000, ge=1, description="Largest body, decoded, in bytes.")
+    MAX_URLS: int = Field(default=10_000, ge=1, le=10_000, description="URLs of one batch.")
+    MAX_BATCHES: int = Field(default=10, ge=1, description="Batches of one person that are not done yet.")
+    URLS_PER_DAY: int = Field(default=100_000, ge=1, description="URLs of one person in a day, in all.")
     RATE: str = Field(default="30/minute", description="Requests of one person whose URLs are fetched at once.")
 
     @property
@@ -52,3 +58,11 @@ class FetcherSettings(AppSettings):
         if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports):
             raise ValueError("must be port numbers with commas between them, such as 80,443")
         return ports
+
+
+def current_settings(runtime: CurrentRuntime) -> FetcherSettings:
+    """These settings, for handlers."""
+    return runtime.conf(FetcherSettings)
+
+
+Conf = Annotated[FetcherSettings, Depends(current_settings)]

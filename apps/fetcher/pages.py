@@ -1,14 +1,26 @@
 """The HTML voice, under /fetcher."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.datastructures import QueryParams
 
 from apps.accounts import CurrentUser
-from apps.fetcher import services
-from apps.fetcher.models import ENDED
-from apps.fetcher.schemas import BatchCreate, BatchId, BatchRead, FetchRead
+from apps.fetcher import results, services
+from apps.fetcher.client import Outcome
+from apps.fetcher.conf import Conf
+from apps.fetcher.following import exported
+from apps.fetcher.models import ENDED, Status
+from apps.fetcher.schemas import (
+    BatchCreate,
+    BatchId,
+    BatchRead,
+    FetchRead,
+    Search,
+    SearchResults,
+    Sort,
+)
 from project.core import (
     DB,
     AsyncSession,
@@ -21,12 +33,15 @@ from project.core import (
     redirect,
     render,
 )
-from project.core.jobs.table import CHANGED, topic
 from project.core.live import Event, stream
 from project.core.templating import render_block
+from project.core.web.downloads import Format
 
 SIZE = 20
+MANY = 50  # results at once
+LATEST = 5
 router = APIRouter()
+Chosen = Annotated[str, Query(max_length=20, description="One of the choices; empty for all.")]
 
 
 @router.get("", name="fetcher:home")
@@ -36,10 +51,13 @@ async def home() -> Response:
 
 
 @router.get("/batches", name="fetcher:list")
-async def list_batches(request: Request, db: DB, user: CurrentUser, page: PageNumber = 1) -> Response:
+async def list_batches(
+    request: Request, db: DB, user: CurrentUser, q: Search = "", status: Chosen = "", page: PageNumber = 1
+) -> Response:
     """The newest batches first."""
-    batches = await services.list_batches(db, user, limit=SIZE, offset=SIZE * (page - 1))
-    return render(request, "fetcher/batch_list.html", {"batches": batches})
+    wanted = Status(status) if status in [*Status] else None
+    batches = await services.list_batches(db, user, q=q, status=wanted, limit=SIZE, offset=SIZE * (page - 1))
+    return render(request, "fetcher/batch_list.html", {"batches": batches, "q": q, "status": wanted}, block="batches")
 
 
 @router.get("/batches/new", name="fetcher:new")
@@ -50,16 +68,32 @@ async def new_batch(request: Request, user: CurrentUser) -> Response:
 
 @router.post("/batches/new")
 @on_invalid("fetcher/batch_form.html")
-async def create_batch(data: Submitted[BatchCreate], db: DB, user: CurrentUser) -> Response:
+async def create_batch(data: Submitted[BatchCreate], db: DB, user: CurrentUser, conf: Conf) -> Response:
     """Have the URLs fetched."""
-    batch = await services.create_batch(db, user, data)
+    batch = await services.create_batch(db, user, data, conf)
     return redirect("fetcher:detail", batch_id=batch.id, flash="Fetching has started.")
 
 
 @router.get("/batches/{batch_id}", name="fetcher:detail")
-async def show_batch(request: Request, batch_id: BatchId, db: DB, user: CurrentUser, page: PageNumber = 1) -> Response:
-    """How far it is, and its results."""
-    return render(request, "fetcher/batch_detail.html", await _shown(db, user, batch_id, page), block="progress")
+async def show_batch(
+    request: Request,
+    batch_id: BatchId,
+    db: DB,
+    user: CurrentUser,
+    q: SearchResults = "",
+    outcome: Chosen = "",
+    sort: Chosen = "",
+    page: PageNumber = 1,
+) -> Response:
+    """How far it is, and its results: a page of them for whoever scrolls on."""
+    shown = await _shown(db, user, batch_id, request.query_params)
+    chosen = Outcome(outcome) if outcome in [*Outcome] else None
+    order = Sort(sort) if sort in [*Sort] else Sort.NUMBER if shown["batch"].status in ENDED else Sort.ARRIVAL
+    found = await results.list_results(
+        db, user, batch_id, q=q, outcome=chosen, sort=order, limit=MANY, offset=MANY * (page - 1)
+    )
+    listed = {"results": found, "q": q, "outcome": chosen, "sort": order, "address": request.url}
+    return render(request, "fetcher/batch_detail.html", shown | listed, block="rows" if page > 1 else "results")
 
 
 @router.post("/batches/{batch_id}/cancel", name="fetcher:cancel")
@@ -69,39 +103,70 @@ async def cancel_batch(batch_id: BatchId, db: DB, user: CurrentUser) -> Response
     return redirect("fetcher:detail", batch_id=batch_id, flash="Stopped.")
 
 
-@router.get("/batches/{batch_id}/events", name="fetcher:events")
-async def events(
-    request: Request, batch_id: BatchId, user: CurrentUser, runtime: CurrentRuntime, page: PageNumber = 1
+@router.post("/batches/{batch_id}/retry", name="fetcher:retry")
+async def retry_batch(batch_id: BatchId, db: DB, user: CurrentUser, conf: Conf) -> Response:
+    """Fetch once more what has no good result."""
+    await services.retry_batch(db, user, batch_id, conf)
+    return redirect("fetcher:detail", batch_id=batch_id, flash="Fetching has started again.")
+
+
+@router.get("/batches/{batch_id}/delete", name="fetcher:delete")
+async def ask_to_delete(request: Request, batch_id: BatchId, db: DB, user: CurrentUser) -> Response:
+    """Ask before it is gone."""
+    batch = await services.get_batch(db, user, batch_id)
+    return render(request, "fetcher/batch_delete.html", {"batch": batch})
+
+
+@router.post("/batches/{batch_id}/delete")
+async def delete_batch(batch_id: BatchId, db: DB, user: CurrentUser) -> Response:
+    """Delete it with its results."""
+    await services.delete_batch(db, user, batch_id)
+    return redirect("fetcher:list", flash="The batch is deleted.")
+
+
+@router.get("/batches/{batch_id}/export", name="fetcher:export")
+async def export(
+    batch_id: BatchId,
+    user: CurrentUser,
+    runtime: CurrentRuntime,
+    format: Format = Format.CSV,
+    q: SearchResults = "",
+    outcome: Chosen = "",
 ) -> Response:
+    """Download its results."""
+    return await exported(runtime, user, batch_id, format, q, Outcome(outcome) if outcome in [*Outcome] else None)
+
+
+@router.get("/batches/{batch_id}/events", name="fetcher:events")
+async def events(request: Request, batch_id: BatchId, user: CurrentUser, runtime: CurrentRuntime) -> Response:
     """What changes on its page, again whenever the job has recorded results, until it ends."""
 
     async def read() -> dict[str, Any]:
         async with runtime.unit_of_work(write=False) as db:
-            return await _shown(db, user, batch_id, page)
+            return await _shown(db, user, batch_id, request.query_params)
 
     async def snapshot() -> list[Event]:
-        return [CHANGED]
+        return [services.CHANGED]
 
     shown = await read()
 
     async def show(_: Event) -> str:
         nonlocal shown
-        shown = await read()
+        shown = await read() | {"live": True}
         return render_block(request.app.state.templates, "fetcher/batch_detail.html", "progress", shown)
 
     return stream(
         request,
         runtime,
-        topic(shown["job_id"]),
+        services.topic(batch_id),
         snapshot=snapshot,
         render=show,
         until=lambda _: shown["batch"].status in ENDED,
     )
 
 
-async def _shown(db: AsyncSession, user: Principal, batch_id: UUID, page: int) -> dict[str, Any]:
-    """What the page of a batch shows, as snapshots: a stream goes on when the session has closed."""
-    batch = await services.get_batch(db, user, batch_id)
-    results = await services.list_results(db, user, batch_id, limit=SIZE, offset=SIZE * (page - 1))
-    items = [FetchRead.model_validate(each) for each in results.items]
-    return {"batch": BatchRead.model_validate(batch), "job_id": batch.job_id, "results": results, "items": items}
+async def _shown(db: AsyncSession, user: Principal, batch_id: UUID, query: QueryParams) -> dict[str, Any]:
+    """What the live part shows, as snapshots: a stream goes on when the session has closed."""
+    batch = BatchRead.model_validate(await services.get_batch(db, user, batch_id))
+    latest = [] if batch.status in ENDED else await results.latest(db, batch_id, LATEST)
+    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(query)}

@@ -23,6 +23,7 @@ from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
 from project.core.web.limits import Limiter
+from project.core.web.once import as_api
 from project.core.web.pages import as_pages
 from project.core.web.static.serving import StaticFiles, StaticLayer
 
@@ -91,7 +92,7 @@ def _operation_id(route: APIRoute) -> str:
 
 def _mount(app: FastAPI, each: AppConfig) -> None:
     if each.api:
-        app.include_router(each.api, prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
+        app.include_router(as_api(each.api), prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
     if each.pages:
         pages = as_pages(each.pages)
         asking = [Depends(principal)]

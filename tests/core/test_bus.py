@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from project.core.live import GAP, Bus, Event, publish
-from project.core.live.bus import WAITING
+from project.core.live.bus import WAITING, Subscription
 from project.core.runtime import Runtime
 from project.core.testing.plugin import RecordedBus
 from tests.core.probe.live import TOPIC
@@ -105,3 +105,14 @@ async def test_what_cannot_travel_is_refused_where_it_is_published(runtime: Runt
 async def test_nobody_may_publish_a_gap() -> None:
     with pytest.raises(ValueError, match="gap"):
         await Bus().publish("topic", Event("gap"))
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_subscription_that_is_closed_ends_once_what_waits_is_heard_or_forgotten(forgotten: bool) -> None:
+    events = Subscription()
+    events.put(Event("made"))
+    events.close()
+    if forgotten:
+        events.clear()
+    async with asyncio.timeout(5):
+        assert [event async for event in events] == ([] if forgotten else [Event("made")])

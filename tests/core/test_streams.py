@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from uuid import uuid4
 
 import httpx2
@@ -23,6 +23,7 @@ from tests.core.conftest import INSTALLED
 from tests.core.probe import live
 
 EVENTS = "/api/v1/probe/events"
+LOG = "/api/v1/probe/log"
 SECONDS = 15
 
 
@@ -30,6 +31,7 @@ SECONDS = 15
 async def site(backend: Databases, make_settings: MakeSettings) -> AsyncIterator[FastAPI]:
     """The probe app, served; its address is `site.state.address`."""
     live.KEPT.clear()
+    live.ASKED.clear()
     async with backend.copy() as url:
         app = create_app(make_settings(DATABASE_URL=url, INSTALLED_APPS=INSTALLED))
         async with serving(app) as app.state.address:
@@ -220,3 +222,88 @@ async def test_one_visitor_follows_so_many_streams_at_once(site: FastAPI, monkey
             await asyncio.sleep(0.01)
     async with reading(site):
         pass
+
+
+# Logs
+
+
+def made(*numbers: int) -> list[Event]:
+    return [Event("made", number, id=str(number)) for number in numbers]
+
+
+async def ids(reader: Reader, count: int) -> list[str]:
+    return [frame[-1] for frame in await reader.frames(count)]
+
+
+async def test_a_log_is_read_in_portions_and_again_whenever_its_bell_rings(site: FastAPI, runtime: Runtime) -> None:
+    live.KEPT += made(1, 2, 3)
+    async with reading(site, LOG) as reader:
+        assert await ids(reader, 3) == ["id: 1", "id: 2", "id: 3"]
+        live.KEPT += made(4, 5, 6)
+        await runtime.bus.publish(live.TOPIC, Event("bell", id="of-nobody"))
+        assert await ids(reader, 3) == ["id: 4", "id: 5", "id: 6"]
+        live.KEPT += [*made(7), Event("done", id="8")]
+        for events in runtime.bus.all_subscriptions():
+            events.put(GAP)
+        assert await reader.frames(4) == [
+            ["event: made", "data: 7", "id: 7"],
+            ["event: done", "data: null", "id: 8"],
+            ["event: end", "data: "],
+            [],
+        ]
+    assert list(dict.fromkeys(live.ASKED)) == ["", "2", "3", "5", "6"]
+    await until_nobody_listens(runtime)
+
+
+@pytest.mark.parametrize("way", ["header", "query"])
+async def test_a_log_goes_on_where_the_client_left_it(site: FastAPI, way: str) -> None:
+    live.KEPT += made(1, 2, 3)
+    path, headers = (LOG, {"Last-Event-ID": "2"}) if way == "header" else (f"{LOG}?last_event_id=2", {})
+    async with reading(site, path, headers=headers) as reader:
+        assert await ids(reader, 1) == ["id: 3"]
+    assert live.ASKED[0] == "2"
+
+
+async def test_who_comes_back_to_a_log_that_has_ended_is_told_so(site: FastAPI) -> None:
+    live.KEPT += [*made(1), Event("done", id="2")]
+    async with reading(site, LOG, headers={"Last-Event-ID": "2"}) as reader:
+        assert await reader.frames(3) == [["event: done", "data: null", "id: 2"], ["event: end", "data: "], []]
+
+
+async def test_a_log_that_repeats_its_last_event_is_not_asked_on_and_on(site: FastAPI, runtime: Runtime) -> None:
+    live.KEPT += [Event("done", id="1")]
+    async with reading(site, f"{LOG}?endless=true") as reader:
+        assert await ids(reader, 2) == ["id: 1", "id: 1"]
+        await runtime.bus.publish(live.TOPIC, Event("bell"))
+        assert await ids(reader, 1) == ["id: 1"]
+    assert live.ASKED == ["", "1", "1"]
+
+
+async def test_however_often_the_bell_rang_meanwhile_the_log_is_asked_once(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.01)  # it beats when nothing waits any more
+    asked: list[str] = []
+
+    async def since(last: str) -> list[Event]:
+        asked.append(last)
+        for _ in range(5 if len(asked) == 1 else 0):
+            await runtime.bus.publish("log", Event("bell"))
+        return [Event("made", id="1")] if len(asked) == 2 else []
+
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": b"", "state": {"principal": None}}
+    frames = streams.stream(Request(scope), runtime, "log", since=since).frames
+    async with asyncio.timeout(SECONDS), aclosing(frames):
+        told = [await anext(frames) for _ in range(3)]
+    assert [b"id: 1" in told[1], b"ping" in told[2]] == [True, True]
+    assert asked == ["", "", "1"]
+
+
+async def test_a_stream_is_of_a_state_or_of_a_log(runtime: Runtime) -> None:
+    async def given(*_: str) -> list[Event]:
+        return []
+
+    request = Request({"type": "http", "method": "GET", "headers": [], "query_string": b""})
+    for options in ({}, {"snapshot": given, "since": given}, {"replay": given, "since": given}, {"replay": given}):
+        with pytest.raises(TypeError, match="either a snapshot"):
+            streams.stream(request, runtime, "log", **options)  # type: ignore[arg-type]

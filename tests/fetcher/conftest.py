@@ -1,7 +1,7 @@
 """Servers on loopback to fetch from, and the ways out to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,6 +12,7 @@ from apps.fetcher.client import Answer, Fetched, Limits, Transport, fetch
 from apps.fetcher.guard import Guard
 from apps.fetcher.injected import ClientTransport, guarded_client
 from apps.fetcher.transport import AiohttpTransport
+from project.core import Runtime
 
 Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -138,3 +139,12 @@ def script() -> Script:
     script = Script()
     script.gate.set()
     return script
+
+
+@pytest.fixture
+def scripted(runtime: Runtime, script: Script) -> Iterator[Script]:
+    """The app's way out asks nobody."""
+    usual = runtime.find(Transport)
+    runtime.provide(Transport, script)
+    yield script
+    runtime.provide(Transport, usual)

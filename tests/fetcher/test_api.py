@@ -1,7 +1,7 @@
 """A few URLs are fetched while somebody waits: by JSON and from the terminal."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -9,24 +9,14 @@ import pytest
 from fastapi import FastAPI
 
 from apps.accounts.testing import SignIn
-from apps.fetcher.client import Failure, FetchError, Transport
+from apps.fetcher.client import Failure, FetchError
 from apps.fetcher.injected import http_client
-from project.core import Runtime
 from project.core.testing.plugin import Manage
 from tests.fetcher.conftest import Script, Site
 
 FETCH = "/api/v1/fetcher/fetch"
 MULTI = "/api/v1/fetcher/multi-fetch"
 A, B, C = "http://a.example/", "http://b.example/", "http://c.example/"
-
-
-@pytest.fixture
-def scripted(runtime: Runtime, script: Script) -> Iterator[Script]:
-    """The app's way out asks nobody."""
-    usual = runtime.find(Transport)
-    runtime.provide(Transport, script)
-    yield script
-    runtime.provide(Transport, usual)
 
 
 async def test_results_are_partial_and_in_order(client: httpx2.AsyncClient, scripted: Script, sign_in: SignIn) -> None:

@@ -1,9 +1,11 @@
 """Batches: submitted by JSON, fetched by a job, recorded as the results come."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from apps.accounts.testing import SignIn
 from apps.fetcher import jobs as fetcher_jobs
@@ -15,17 +17,9 @@ from project.core.testing.jobs import Jobs
 from project.core.testing.plugin import RecordedBus
 from tests.fetcher.conftest import Script
 
+pytestmark = pytest.mark.usefixtures("scripted")
 BATCHES = "/api/v1/fetcher/batches"
 URLS = ["http://a.example/", "http://b.example/", "words", "http://c.example/"]
-
-
-@pytest.fixture(autouse=True)
-def scripted(runtime: Runtime, script: Script) -> Iterator[Script]:
-    """The app's way out asks nobody."""
-    usual = runtime.find(Transport)
-    runtime.provide(Transport, script)
-    yield script
-    runtime.provide(Transport, usual)
 
 
 async def test_a_batch_is_fetched_by_a_job(
@@ -130,3 +124,22 @@ async def test_none_and_too_many_are_not_taken(urls: list[str], client: httpx2.A
     await sign_in()
     assert (await client.post(BATCHES, json={"urls": urls})).status_code == 422
     assert (await client.get(BATCHES)).json()["total"] == 0
+
+
+async def test_many_urls_are_saved_piece_by_piece(
+    client: httpx2.AsyncClient, sign_in: SignIn, runtime: Runtime
+) -> None:
+    sizes: list[int] = []
+
+    def see(_: Any, __: Any, statement: str, rows: Any, *___: Any) -> None:
+        if statement.startswith("INSERT INTO fetcher_fetch"):
+            sizes.append(len(rows))
+
+    await sign_in()
+    urls = [f"http://a.example/{number}" for number in range(1200)]
+    sa.event.listen(runtime.database.engine.sync_engine, "before_cursor_execute", see)
+    try:
+        created = await client.post(BATCHES, json={"urls": urls})
+    finally:
+        sa.event.remove(runtime.database.engine.sync_engine, "before_cursor_execute", see)
+    assert (created.json()["total"], sizes) == (1200, [500, 500, 200])

@@ -209,3 +209,12 @@ async def test_what_nobody_waits_for_is_stopped() -> None:
         await anext(results)
     assert asyncio.all_tasks() == before
     assert script.busy["all"] == 0
+
+
+async def test_fetching_goes_on_while_results_wait(script: Script) -> None:
+    urls = [f"http://a.example/{number}" for number in range(20)]
+    async with aclosing(fetch_all(urls, Limits(concurrency=2), script)) as results:
+        await anext(results)
+        for _ in range(1000):  # turns of the loop, of which each URL takes a few
+            await asyncio.sleep(0)
+        assert len(script.asked) == len(urls)

@@ -15,12 +15,12 @@ from wtforms import fields  # type: ignore[import-untyped]
 
 from project.core.admin.door import ON_THE_FORM, Refused, telling
 from project.core.errors import BadRequest, Invalid
+from project.core.web.downloads import FORMULA
 
 if TYPE_CHECKING:
     from project.core.admin.views import ModelAdmin
 
 LARGEST = 512 * 1024  # bytes
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 READ: dict[type, Callable[[str], Any]] = {
     fields.BooleanField: lambda cell: YES_OR_NO[cell.lower()],

@@ -94,9 +94,7 @@ class JobAdmin(ModelAdmin, model=Job):
     category_icon = "fa-solid fa-server"
     icon = "fa-solid fa-gears"
     can_create = can_edit = can_export = False
-    column_list = [
-        *(Job.state, Job.name, Job.error, Job.created_at, "ran", Job.failures, Job.queue, Job.owner),
-    ]
+    column_list = [Job.state, Job.name, Job.error, Job.created_at, "ran", Job.failures, Job.queue, Job.owner]
     column_details_list = [
         *(Job.name, Job.state, Job.queue, Job.owner, "progress", Job.failures, Job.error),
         *(Job.created_at, Job.due_at, Job.started_at, Job.finished_at, "waited", "ran"),

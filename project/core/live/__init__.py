@@ -4,6 +4,7 @@ await publish(db, "blog/posts", Event("created", {"id": str(post.id)}))        i
 await runtime.bus.publish(topic, Event("progress", {"done": 3, "total": 9}))    where there is none
 async with runtime.bus.subscribe(topic) as events: ...                          hear them
 return stream(request, runtime, topic, snapshot=...)                            send them to a browser
+return stream(request, runtime, topic, since=...)                               or a log, from where it was left
 """
 
 from project.core.live.bus import Bus, Subscription, publish

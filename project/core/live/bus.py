@@ -29,6 +29,12 @@ class Subscription:
         self._events.append(event)
         self._news.set()
 
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._events.clear()
+        if not self._closed:
+            self._news.clear()
+
     def close(self) -> None:
         """End the iteration once what waits has been heard."""
         self._closed = True
@@ -49,8 +55,8 @@ class Subscription:
         if not self._events:
             raise StopAsyncIteration
         event = self._events.popleft()
-        if not self._events and not self._closed:
-            self._news.clear()
+        if not self._events:
+            self.clear()
         return event
 
 

@@ -32,6 +32,7 @@ BEAT = Event("heartbeat")
 
 Snapshot = Callable[[], Awaitable[Sequence[Event]]]
 Replay = Callable[[str], Awaitable[Sequence[Event] | None]]
+Since = Callable[[str], Awaitable[Sequence[Event]]]
 Render = Callable[[Event], Awaitable[str]]
 Until = Callable[[Event], bool]
 
@@ -53,14 +54,16 @@ def stream(
     runtime: "Runtime",
     topic: str,
     *,
-    snapshot: Snapshot,
+    snapshot: Snapshot | None = None,
     replay: Replay | None = None,
+    since: Since | None = None,
     render: Render | None = None,
     until: Until | None = None,
 ) -> EventStream:
     """A topic as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
 
-    Raises TooMany for the 21st at once of one visitor in this process.
+    Raises TooMany for the 21st at once of one visitor in this process, and TypeError unless it has either a `snapshot`,
+    for a state that changes, or a `since`, for a log that grows.
 
     It ends when the visitor leaves, signs out or becomes somebody else, and when the process stops.
 
@@ -69,17 +72,23 @@ def stream(
         runtime: of this process.
         topic: what to hear.
         snapshot: the present state as events; sent first, and again whenever events were lost. It opens a short
-            unit of work of its own, as `replay` and `render` do where they read.
+            unit of work of its own, as `replay`, `since` and `render` do where they read.
         replay: the events after the one with this id, where they are kept; None for an id that is not known,
             then the snapshot is sent. A client says its last id by `Last-Event-ID` or `?last_event_id=`.
+        since: the next events after the one with this id, each with an id; as many as it likes, and none when there
+            are no more. "" means from the beginning. It is asked when the stream begins, until it gives none, and
+            again whenever something is published on the topic, which itself is only a bell. Asked for what comes
+            after the last event of all, it gives that one again: so a client that comes back late is told `end`.
         render: HTML of an event, for `ui.stream` in a page; without it the data is sent as JSON under its type.
         until: whether this event is the last one; then `end` follows and the client does not come back.
     """
+    if (snapshot is None) is (since is None) or (since and replay):
+        raise TypeError("a stream has either a snapshot, perhaps with a replay, or a since")
     if runtime.bus.streams[_visitor(request)] >= MOST:
         raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     sent = deque([last] if last else [], REMEMBERED)
-    return EventStream(_Stream(request, runtime, topic, snapshot, replay, render, until, sent).frames())
+    return EventStream(_Stream(request, runtime, topic, snapshot, replay, since, render, until, sent).frames())
 
 
 def _visitor(request: Request) -> str:
@@ -93,8 +102,9 @@ class _Stream:
     request: Request
     runtime: "Runtime"
     topic: str
-    snapshot: Snapshot
+    snapshot: Snapshot | None
     replay: Replay | None
+    since: Since | None
     render: Render | None
     until: Until | None
     sent: deque[str]  # the last ids that the client has seen
@@ -116,7 +126,7 @@ class _Stream:
                     if event is BEAT:
                         yield KEEPALIVE_COMMENT
                         continue
-                    for each in await self._due(event):
+                    for each in await (self._logged(self.since, events) if self.since else self._due(event)):
                         yield await self._frame(each)
                         if each.id:
                             self.sent.append(each.id)
@@ -151,8 +161,16 @@ class _Stream:
         # From the oldest id that is remembered: before the gap was told, others may have sent newer events.
         missed = await self.replay(self.sent[0]) if self.replay and self.sent else None
         if missed is None:
-            return await self.snapshot()
+            return await self.snapshot() if self.snapshot else []
         return [each for each in missed if each.id not in self.sent]
+
+    async def _logged(self, since: Since, bells: Subscription) -> Sequence[Event]:
+        bells.clear()  # before the question: however many have rung, it is asked once
+        last = self.sent[-1] if self.sent else ""
+        found = await since(last)
+        if found and found[-1].id not in ("", last):
+            bells.put(GAP)  # there may be more
+        return found
 
     async def _frame(self, event: Event) -> bytes:
         if self.render:

@@ -6,6 +6,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from project.core.web.deps import READING
+from project.core.web.once import HEADER
 from project.core.web.pages import render
 from project.core.web.problems import Problem
 
@@ -14,6 +16,12 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
         "description": "A problem document (RFC 9457).",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
+}
+KEYED = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Of your own, for whoever is signed in: sent again with it, the same request has no second effect.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 router = APIRouter(include_in_schema=False)
 
@@ -33,7 +41,7 @@ async def short_address(request: Request) -> Response:
 
 
 def declare_problems(app: FastAPI) -> None:
-    """Let the schema know the problem document that every operation may answer with."""
+    """Let the schema know the problem document and the key that every operation may answer with, or take."""
     generate = app.openapi
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     ours = problem.pop("$defs") | {"Problem": problem}
@@ -45,8 +53,12 @@ def declare_problems(app: FastAPI) -> None:
         # The core knows no way to sign in; its own operations take those that the apps declare.
         ways: list[dict[str, list[str]]] = [{name: []} for name in parts.get("securitySchemes", {})]
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path.startswith("/api/v1/jobs/") else ():
-                operation["security"] = ways
+            for method, operation in operations.items():
+                if path.startswith("/api/v1/jobs/"):
+                    operation["security"] = ways
+                if path.startswith("/api/v1/") and method.upper() not in READING:
+                    told = [each for each in operation.get("parameters", []) if each != KEYED]
+                    operation["parameters"] = [*told, KEYED]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

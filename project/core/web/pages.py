@@ -6,23 +6,22 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from project.core.identity import Principal
 from project.core.templating import render_block
 from project.core.web import flash as flashes
-from project.core.web.deps import READING, session
+from project.core.web.deps import session
 from project.core.web.flash import Flash
 from project.core.web.forms import reads_form
 from project.core.web.htmx import VARY, is_htmx
-from project.core.web.once import once
+from project.core.web.once import ASKER, by_form, once, routes_of
 
 
 def _turn(parameter: inspect.Parameter) -> int:
     """Who asks first, then the form, then what the database says: while a body arrives, no connection is held."""
-    return 1 if reads_form(parameter) else 2 if _needs_session(parameter) else 0
+    return 1 if reads_form(parameter) else 2 if _needs_session(parameter) else 3 if parameter.name == ASKER else 0
 
 
 def _needs_session(parameter: inspect.Parameter) -> bool:
@@ -55,19 +54,15 @@ def as_pages(router: APIRouter) -> APIRouter:
 
     HEAD is answered like GET, whoever asks is known before a form is read, and a form sent twice has one effect.
     """
-    for route in router.routes:
-        if isinstance(included := getattr(route, "original_router", None), APIRouter):
-            as_pages(included)
-        elif isinstance(route, APIRoute):
-            methods = route.methods or set()
-            route.methods = methods | {"HEAD"} if "GET" in methods else methods
-            endpoint: Any = route.endpoint
-            signature = inspect.signature(endpoint, eval_str=True)
-            ordered = sorted(signature.parameters.values(), key=_turn)
-            keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
-            endpoint.__signature__ = signature.replace(parameters=keywords)
-            if methods - READING:
-                route.endpoint = once(endpoint)
+    for route in routes_of(router):
+        methods = route.methods or set()
+        route.methods = methods | {"HEAD"} if "GET" in methods else methods
+        endpoint: Any = route.endpoint
+        signature = inspect.signature(endpoint, eval_str=True)
+        ordered = sorted(signature.parameters.values(), key=_turn)
+        keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
+        endpoint.__signature__ = signature.replace(parameters=keywords)
+        once(route, by_form, first=False)
     return router
 
 

@@ -9,14 +9,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    TimeoutError as PoolTimeout,
-)
+from sqlalchemy import exc
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -130,20 +123,20 @@ def refusal_of(error: Exception) -> Refusal:
         case HTTPException():
             code = _CODES.get(error.status_code) or re.sub(r"\W", "_", PHRASES.get(error.status_code, "error").lower())
             return Refusal(error.status_code, code, error.detail, headers=dict(error.headers or {}))
-        case IntegrityError():
+        case exc.IntegrityError():
             return _of_integrity(error)
         case StaleDataError():
             return _of_domain(Stale())
-        case DataError() | UnicodeError():
+        case exc.DataError() | UnicodeError():
             return UNSTORABLE
-        case DBAPIError() if lacks_table(error):
+        case exc.DBAPIError() if lacks_table(error):
             log.error("a table is missing: run `python3 manage.py migrate`")
             return _of_domain(Unavailable(retry_after=WAIT_SECONDS))
-        case OperationalError() | InterfaceError() | PoolTimeout() | TimeoutError() | ConnectionError():
+        case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | TimeoutError() | ConnectionError():
             return _away(error)
-        case DBAPIError() if _is_away(error):
+        case exc.DBAPIError() if _is_away(error):
             return _away(error)
-        case DBAPIError() if sqlstate(error).startswith("22"):
+        case exc.DBAPIError() if sqlstate(error).startswith("22"):
             return UNSTORABLE
     return UNEXPECTED
 
@@ -164,7 +157,7 @@ def _of_domain(error: DomainError) -> Refusal:
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?:[^.,]+\.([^,\s]+)(?:, )?)+")
 
 
-def _of_integrity(error: IntegrityError) -> Refusal:
+def _of_integrity(error: exc.IntegrityError) -> Refusal:
     """A broken constraint without SQL or values: 409, and the field where the database names one column."""
     cause = getattr(error.orig, "__cause__", None)
     text = str(error.orig)
@@ -182,7 +175,7 @@ def _of_integrity(error: IntegrityError) -> Refusal:
     return Refusal(409, "conflict", message, [FieldError(column, "conflict", message)])
 
 
-def _is_away(error: DBAPIError) -> bool:
+def _is_away(error: exc.DBAPIError) -> bool:
     state = sqlstate(error)
     return error.connection_invalidated or state[:2] in ("08", "53", "57") or state in ("55P03", "40001", "40P01")
 
@@ -211,8 +204,8 @@ def install(app: FastAPI) -> None:
         DomainError,
         RequestValidationError,
         HTTPException,
-        DBAPIError,
-        PoolTimeout,
+        exc.DBAPIError,
+        exc.TimeoutError,
         StaleDataError,
         UnicodeError,
         TimeoutError,

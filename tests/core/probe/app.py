@@ -28,11 +28,13 @@ from project.core import (
     render,
 )
 from tests.core.probe import forms, jobs, live
+from tests.core.probe.keyed import keyed
 from tests.core.probe.models import Child, Counter, Note, Page, State
 
 HAPPENED: list[str] = []
 api = APIRouter()
 api.include_router(live.api)
+api.include_router(keyed)
 pages = APIRouter()
 pages.include_router(forms.pages)
 pages.include_router(live.pages)

@@ -10,6 +10,8 @@ from tests.core.probe.models import Child
 TOPIC = "probe/events"
 LAST = {"state": False, "made": False, "done": True}
 KEPT: list[Event] = []  # what a table would hold
+PORTION = 2
+ASKED: list[str] = []  # what came last, each time that the log was asked
 api = APIRouter()
 pages = APIRouter()
 
@@ -42,6 +44,19 @@ async def events(request: Request, runtime: CurrentRuntime) -> Response:
         return KEPT[ids.index(last) + 1 :] if last in ids else None
 
     return stream(request, runtime, TOPIC, snapshot=snapshot, replay=replay, until=lambda event: LAST[event.type])
+
+
+@api.get("/log")
+async def log(request: Request, runtime: CurrentRuntime, endless: bool = False) -> Response:
+    """What is kept, a few at a time; `done` is the last."""
+
+    async def since(last: str) -> list[Event]:
+        ASKED.append(last)
+        ids = ["", *(event.id for event in KEPT)]
+        start = ids.index(last)
+        return KEPT[start : start + PORTION] or [event for event in KEPT[-1:] if event.type == "done"]
+
+    return stream(request, runtime, TOPIC, since=since, until=None if endless else lambda event: LAST[event.type])
 
 
 @pages.get("/happening")

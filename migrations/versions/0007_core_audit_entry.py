@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_core_audit_entry"
-down_revision = "0005_fetcher_batch_fetch"
+revision = "0007_core_audit_entry"
+down_revision = "0006_fetcher_options_outcomes"
 apps = ["core"]
 
 
