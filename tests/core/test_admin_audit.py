@@ -1,5 +1,6 @@
 """The history of what staff changes: complete, without secrets, and in one transaction with the change."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 from project.core import now
 from project.core.db.audit import AuditEntry
 from project.core.jobs import Job, State
@@ -152,6 +153,15 @@ async def test_what_happens_outside_the_admin_is_not_the_staffs(
 ) -> None:
     await librarian.post("/accounts/profile/name", data={"name": "Root"})
     await add(library, Novel(title="Emma"))
+    assert await history(library) == []
+
+
+async def test_what_letting_somebody_in_writes_is_no_change_of_theirs(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    async with library.state.runtime.unit_of_work() as db:
+        await db.exec(sa.update(Session).values(last_seen_at=now() - timedelta(hours=1)))
+    assert (await librarian.get("/admin/novel/list")).status_code == 200
     assert await history(library) == []
 
 

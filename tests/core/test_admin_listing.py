@@ -114,7 +114,7 @@ async def test_foreign_keys_are_told_in_words_with_links_and_one_query(
     with statements(library) as asked:
         page = await librarian.get(LIST)
     for author in authors:
-        assert re.search(rf'<a href="[^"]+/admin/author/details/{author.id}">{author.name}</a>', page.text)
+        assert re.search(rf'<a href="/admin/author/details/{author.id}">{author.name}</a>', page.text)
     assert "<th>Author</th>" in page.text
     assert len([each for each in asked if "FROM library_author" in each]) == 1
     assert "hush" not in page.text

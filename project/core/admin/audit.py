@@ -3,16 +3,16 @@
 An entry is inserted by the flush that makes the change, so neither is there without the other.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import date, time
-from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import event
-from sqlalchemy.orm import ColumnProperty, Mapper, ORMExecuteState, Session, attributes
+from sqlalchemy.orm import ColumnProperty, ORMExecuteState, Session
 from starlette.requests import Request
 
 from project.core.admin.door import visit
@@ -29,18 +29,16 @@ Values = dict[str, Any]
 
 def plain(value: Any) -> Any:
     """The value as JSON has it: a row by its words, a time as ISO 8601, what is long cut."""
-    if isinstance(value, Enum):
-        value = value.value
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, dict | list | tuple | set):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        made = {str(key): plain(each) for key, each in parts}
-        return made if isinstance(value, dict) else list(made.values())
+    made = json.loads(json.dumps(value, default=_told))
+    return f"{made[:LONGEST]}…" if isinstance(made, str) and len(made) > LONGEST else made
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return list(value)
     if isinstance(value, date | time):
         return value.isoformat()
-    text = words(value) if sa.inspect(value, raiseerr=False) is not None else str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return words(value) if sa.inspect(value, raiseerr=False) is not None else str(getattr(value, "value", value))
 
 
 def _entry(request: Request, action: str, row: Any, before: Values, after: Values) -> Values | None:
@@ -111,25 +109,15 @@ def _executed(state: ORMExecuteState) -> Any:
         return None
     session, action = state.session, "delete" if state.is_delete else "change"
     chosen = state.statement.whereclause  # type: ignore[attr-defined]
-    before = _rows(session, mapper, sa.true() if chosen is None else chosen)
-    result = state.invoke_statement()
-    keys = sa.tuple_(*mapper.primary_key).in_(list(before))
-    after = _rows(session, mapper, keys) if before and state.is_update else {}
-    rows = ((_row(mapper, old), old, after.get(key, {})) for key, old in before.items())
-    _write(session, (_entry(request, action, *each) for each in rows))
+    wanted = sa.select(mapper).limit(MOST).execution_options(populate_existing=True)
+    # A session of its own, since the one at hand may know these rows by older values.
+    with Session(session.connection(), join_transaction_mode="rollback_only") as eyes:
+        rows = eyes.scalars(wanted if chosen is None else wanted.where(chosen)).all()
+        before = [_columns(row) for row in rows]
+        result = state.invoke_statement()
+        if state.is_update and rows:
+            keys = [mapper.primary_key_from_instance(row) for row in rows]
+            eyes.scalars(wanted.where(sa.tuple_(*mapper.primary_key).in_(keys))).all()
+        after: list[Values] = [{} if state.is_delete else _columns(row) for row in rows]
+        _write(session, (_entry(request, action, *each) for each in zip(rows, before, after, strict=True)))
     return result
-
-
-def _rows(session: Session, mapper: Mapper[Any], chosen: Any) -> dict[tuple[Any, ...], Values]:
-    columns = {each.key: each.columns[0] for each in mapper.column_attrs}
-    found = session.connection().execute(sa.select(*columns.values()).where(chosen).limit(MOST)).all()
-    rows = [dict(zip(columns, row, strict=True)) for row in found]
-    return {tuple(row[mapper.get_property_by_column(key).key] for key in mapper.primary_key): row for row in rows}
-
-
-def _row(mapper: Mapper[Any], values: Values) -> Any:
-    """A row of these values that no session knows."""
-    row = mapper.class_manager.new_instance()
-    for name, value in values.items():
-        attributes.set_committed_value(row, name, value)
-    return row

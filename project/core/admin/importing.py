@@ -4,7 +4,6 @@ import csv
 import io
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -31,37 +30,23 @@ READ: dict[type, Callable[[str], Any]] = {
 Row = dict[str, str]
 
 
-@dataclass
-class Import:
-    """How far it is: nothing chosen, or `rows` with what is `wrong` with each ("" for nothing), or done."""
-
-    known: list[str]
-    rows: list[Row] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    kept: str = ""
-    error: str = ""
-    done: bool = False
-
-
-async def imported(view: "ModelAdmin", request: Request) -> Import:
-    """Check the file that was sent; add its rows when it is the one that was looked at, and all are good."""
+async def imported(view: "ModelAdmin", request: Request) -> dict[str, Any]:
+    """What to tell of the file that was sent; its rows are added when it was looked at before, and all are good."""
     form = await view.scaffold_form()
-    found = Import(_importable(view, form))
+    names = [name for name in view._import_prop_names if name in view._mapper.columns]
+    found: dict[str, Any] = {"known": [name for name in names if getattr(form, name, None) is not None], "wrong": []}
     if request.method == "POST":
-        sent = await request.form()
-        file, kept = sent.get("file"), sent.get("kept")
-        try:
-            content = (
-                await file.read(LARGEST + 1) if isinstance(file, UploadFile) else b64decode(str(kept), validate=True)
-            )
-            found.rows = read(content, found.known, view.import_max_rows)
-        except (BadRequest, ValueError) as error:
-            found.error = str(error) if isinstance(error, BadRequest) else "Choose a file first."
-            return found
-        finally:
-            await sent.close()
-        found.wrong = await _tried(view, request, form, found.rows, keep=kept is not None)
-        found.kept, found.done = b64encode(content).decode(), kept is not None and not any(found.wrong)
+        async with request.form() as sent:
+            file, kept = sent.get("file"), sent.get("kept")
+            looked_at = isinstance(kept, str)
+            try:
+                content = await file.read(LARGEST + 1) if isinstance(file, UploadFile) else b64decode(str(kept))
+                rows = read(content, found["known"], view.import_max_rows)
+            except (BadRequest, ValueError) as error:
+                return found | {"error": str(error) if isinstance(error, BadRequest) else "Choose a file first."}
+        wrong = await _tried(view, request, form, rows, keep=looked_at)
+        done = looked_at and not any(wrong)
+        found |= {"rows": rows, "wrong": wrong, "kept": b64encode(content).decode(), "done": done}
     return found
 
 
@@ -79,21 +64,13 @@ def read(content: bytes, known: list[str], most: int) -> list[Row]:
         raise BadRequest(f"The columns are {', '.join(known)}; the first line says {odd[0][:50]!r}.")
     if not lines or len(lines) > most:
         raise BadRequest(f"The file has {len(lines):,} rows. Between 1 and {most:,} can be imported at once.")
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(header):
-            raise BadRequest(f"Line {number} has {len(line)} cells, the first line has {len(header)}.")
-    return [{name: _unescaped(cell) for name, cell in zip(header, line, strict=True)} for line in lines]
-
-
-def _unescaped(cell: str) -> str:
-    """The cell without the quote that an export puts in front of what a spreadsheet would calculate."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
-
-
-def _importable(view: "ModelAdmin", form: Any) -> list[str]:
-    """The columns a file may have: plain ones that this visitor finds in the form."""
-    names = view._import_prop_names
-    return [name for name in names if name in view._mapper.columns and getattr(form, name, None) is not None]
+    if uneven := [number for number, line in enumerate(lines, 2) if len(line) != len(header)]:
+        raise BadRequest(f"Line {uneven[0]} has more or fewer cells than the first line.")
+    # An export puts a quote in front of what a spreadsheet would calculate.
+    plain = [
+        [each[1:] if each[:1] == "'" and each[1:].startswith(FORMULA) else each for each in line] for line in lines
+    ]
+    return [dict(zip(header, line, strict=True)) for line in plain]
 
 
 async def _tried(view: "ModelAdmin", request: Request, form: Any, rows: list[Row], *, keep: bool) -> list[str]:

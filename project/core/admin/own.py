@@ -18,6 +18,7 @@ from starlette.responses import Response
 from project.core.admin.door import bad_value_means
 from project.core.admin.views import ModelAdmin
 from project.core.db.audit import AuditEntry
+from project.core.db.models import metadata
 from project.core.db.queries import contains
 from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest, Conflict, DomainError, NotFound
@@ -43,15 +44,6 @@ class Declared(StaticValuesFilter):
         """Each value once, by its letters."""
         values = sorted({self.read(kind) for kind in request.app.state.runtime.registry.jobs.values()})
         return [("__all", "All"), *((value, value) for value in values)]
-
-
-class Tables(StaticValuesFilter):
-    """A filter by the tables that have a view."""
-
-    async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
-        """Each by its plural."""
-        views = [each for each in request.state.admin.views if isinstance(each, ModelAdmin)]
-        return [("__all", "All"), *((each._mapper.local_table.name, each.name_plural) for each in views)]
 
 
 def _name(job: Job, _: str, request: Request) -> Markup:
@@ -235,7 +227,7 @@ class AuditAdmin(ModelAdmin, model=AuditEntry):
     column_labels = {AuditEntry.at: "When", AuditEntry.actor: "Who", AuditEntry.kind: "Table", AuditEntry.words: "Row"}
     column_filters = [
         StaticValuesFilter("action", [(each, each.capitalize()) for each in ("add", "change", "delete", "import")]),
-        Tables("kind", []),
+        StaticValuesFilter("kind", [(name, name) for name in sorted(metadata.tables)], title="Table"),
         OperationColumnFilter("at", title="When"),
     ]
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,17 +12,6 @@ from starlette.requests import Request
 
 from project.core.admin.audit import plain
 from project.core.errors import Stale
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A field that somebody else has changed since the form was opened; `untouched` by whoever has it open."""
-
-    name: str
-    label: str
-    theirs: Any
-    yours: Any
-    untouched: bool
 
 
 def _mark(value: Any) -> str:
@@ -59,13 +47,7 @@ def settled(
     if changed:
         request.state.seen = marks(now)
         request.state.differences = [
-            Difference(
-                name,
-                labels.get(name, name),
-                plain(now[name]),
-                plain(data[name]),
-                name in kept or _mark(data[name]) == seen[name],
-            )
+            (name, labels.get(name, name), plain(now[name]), plain(data[name]), _mark(data[name]) == seen[name])
             for name in changed
         ]
         raise Stale("Somebody else has saved this meanwhile. See below what differs, and choose.")

@@ -2,7 +2,6 @@
 
 import logging
 import types
-from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,7 +31,7 @@ from project.core.jobs.figures import duration, job_figures
 from project.core.runtime import Runtime
 from project.core.templating import folders
 from project.core.web import flash
-from project.core.web.problems import Refusal, refusal_of
+from project.core.web.problems import refusal_of
 from project.core.web.redirects import redirect
 
 
@@ -174,25 +173,16 @@ class Site(Admin):
         rows = await view.deletable(request, pks)
         refusal = None
         if request.method != "GET":
-            refusal = await self._refused(view.delete_all(request, pks), but=request.method == "POST")
-            if refusal is None:
+            try:
+                await view.delete_all(request, pks)
                 return self._deleted(request, view, len(rows))
-        fates = await consequences(view, pks)
-        named = {rule: [(self.called(table, n), n) for table, n in each.items()] for rule, each in fates.items()}
-        context = {"model_view": view, "rows": rows, "fates": named, "refusal": refusal}
+            except Exception as error:
+                refusal = refusal_of(error)
+                if request.method == "DELETE" or refusal.status not in ON_THE_FORM:
+                    raise
+        context = {"rows": rows, "fates": await consequences(view, pks), "refusal": refusal, "do": "Delete"}
         status = refusal.status if refusal else 200
-        return await self._page(request, "confirm", status, do="Delete", to=request.url, **context)
-
-    async def _refused(self, doing: Awaitable[None], *, but: bool) -> Refusal | None:
-        """What a person is told of the attempt; anything else is raised, and all of it unless `but` says so."""
-        try:
-            await doing
-        except Exception as error:
-            refusal = refusal_of(error)
-            if not but or refusal.status not in ON_THE_FORM:
-                raise
-            return refusal
-        return None
+        return await self._page(request, "confirm", status, model_view=view, to=request.url, **context)
 
     def _deleted(self, request: Request, view: ModelAdmin, number: int) -> Response:
         url, before = request.url_for("admin:list", identity=view.identity), URL(request.headers.get("referer", ""))
@@ -200,21 +190,17 @@ class Site(Admin):
             return redirect(url.path, flash=f"{number:,} {view.called(number)} deleted.")
         return PlainTextResponse(str(url.replace(query=before.query if before.path == url.path else "")))
 
-    def called(self, table: str, number: int) -> str:
-        """So many rows of a table in words: "Novels"."""
-        view = self.view_for(table)
-        return view.called(number) if view else table.replace("_", " ")
-
     async def import_endpoint(self, request: Request) -> Response:
         """Take a file (GET), show what would come of it (POST), then add its rows, all or none."""
         await self._import(request)
         view = self._view(request)
         found = await imported(view, request)
-        if found.done:
+        if found.get("done"):
+            number = len(found["rows"])
             here = request.url_for("admin:list", identity=view.identity).path
-            return redirect(here, flash=f"{len(found.rows):,} {view.called(len(found.rows))} imported.")
-        status = 422 if found.error or any(found.wrong) else 200
-        return await self._page(request, "import", status, model_view=view, **vars(found))
+            return redirect(here, flash=f"{number:,} {view.called(number)} imported.")
+        status = 422 if "error" in found or any(found["wrong"]) else 200
+        return await self._page(request, "import", status, model_view=view, **found)
 
     def _view(self, request: Request) -> ModelAdmin:
         view = self._find_model_view(request.path_params["identity"])

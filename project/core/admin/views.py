@@ -156,19 +156,10 @@ class ModelAdmin(ModelView):
         deep = getattr(stmt, "_offset", None)
         return await super()._run_query(by_keys(stmt, self.pk_columns) if deep else stmt)
 
-    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        """A cell of the list; a foreign key is a link to what it means."""
-        value, text = await super().get_list_value(obj, prop, request)
-        return value, text if prop in self._list_formatters else await self._told(request, obj, prop, text)
-
-    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        """A cell of the details; a foreign key is a link to what it means."""
-        value, text = await super().get_detail_value(obj, prop, request)
-        return value, text if prop in self._detail_formatters else await self._told(request, obj, prop, text)
-
-    async def _told(self, request: Request | None, row: Any, name: str, text: Any) -> Any:
+    async def told(self, request: Request, row: Any, name: str, text: Any) -> Any:
+        """The text of a cell; a foreign key is a link to what it means."""
         to = referred(self._mapper, name)
-        if request is None or to is None:
+        if to is None or name in self._list_formatters | self._detail_formatters:
             return text
         kind, key = to
         known = vars(request.state).setdefault("related", {})
