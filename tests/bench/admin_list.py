@@ -28,9 +28,9 @@ FILL = """
 INSERT INTO library_author (id, name, api_token)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Author ' || n, ''
 FROM generate_series(1, 1000) n;
-INSERT INTO library_novel (id, title, pages, lent, mood, api_token, author_id)
+INSERT INTO library_novel (id, title, pages, lent, mood, api_token, file_hash, author_id)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, md5(n::text) || ' novel', n % 997, n % 2 = 0,
-    'HAPPY', '', ('00000000-0000-7000-8000-' || lpad(to_hex(1 + n % 1000), 12, '0'))::uuid
+    'HAPPY', '', '', ('00000000-0000-7000-8000-' || lpad(to_hex(1 + n % 1000), 12, '0'))::uuid
 FROM generate_series(1, {rows}) n;
 CREATE INDEX ix_library_novel_title ON library_novel (title, id);
 """

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from markupsafe import Markup
 from sqladmin import action
-from sqladmin.filters import OperationColumnFilter, StaticValuesFilter
+from sqladmin.filters import StaticValuesFilter
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
@@ -228,7 +228,6 @@ class AuditAdmin(ModelAdmin, model=AuditEntry):
     column_filters = [
         StaticValuesFilter("action", [(each, each.capitalize()) for each in ("add", "change", "delete", "import")]),
         StaticValuesFilter("kind", [(name, name) for name in sorted(metadata.tables)], title="Table"),
-        OperationColumnFilter("at", title="When"),
     ]
 
 

@@ -57,6 +57,7 @@ class Novel(Kept, table=True):
     lent: bool = False
     mood: Mood = Mood.HAPPY
     api_token: str = "hush-token"
+    file_hash: str = "hush-hash"
     printed_at: datetime | None = None
     author_id: UUID | None = Field(default=None, foreign_key="library_author.id", ondelete="CASCADE")
     genres: list[Genre] = Relationship(link_model=Shelving)
