@@ -83,5 +83,6 @@ async def test_staff_tries_a_dead_job_again_after_being_asked(visit: Visit, runt
     await visitor.press(page.get_by_role("link", name="Try again"))
     await visitor.press(page.get_by_role("button", name="Try again"))
     await expect(page.get_by_role("status")).to_have_text("1 job will be tried again.")
+    await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
     async with runtime.unit_of_work(write=False) as db:
         assert (await db.get_one(Job, job_id)).state != State.DEAD

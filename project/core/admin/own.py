@@ -175,6 +175,7 @@ class JobAdmin(ModelAdmin, model=Job):
     ) -> Response:
         here = request.url_for("admin:list", identity=self.identity).path
         back = page_before(request, here)
+        back = here if "/confirm/" in back else back  # that page has asked, and is done
         try:
             pks = [pk for pk in dict.fromkeys(request.query_params.get("pks", "").split(",")) if pk]
             with bad_value_means(NotFound()):
