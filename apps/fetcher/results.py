@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from apps.fetcher.client import Fetched, Outcome
+from apps.fetcher.client import Fetched
 from apps.fetcher.models import Batch, Fetch
+from apps.fetcher.outcomes import Outcome
+from apps.fetcher.quotas import UNFINISHED
 from apps.fetcher.schemas import FetchRead, Sort
 from apps.fetcher.services import CHANGED, get_batch, topic
 from project.core import AsyncSession, NotFound, Principal, Runtime, Slice, now, paginate
@@ -25,7 +27,7 @@ EXPORTED = ["number", *FetchRead.model_fields]
 async def record(
     db: AsyncSession, batch_id: UUID, job_id: UUID, ids: Mapping[str, UUID], results: Sequence[Fetched]
 ) -> None:
-    """Save results in one write, and count them; raises NotFound when the batch is not this job's any more."""
+    """Save results in one write, and count them; raises NotFound when the batch was stopped, or is another job's."""
     if not results:
         return
     outcomes = [each.outcome for each in results]
@@ -35,8 +37,8 @@ async def record(
         "failed": col(Batch.failed) + outcomes.count(Outcome.FAILED),
         "arrivals": col(Batch.arrivals) + len(results),
     }
-    mine = sa.update(Batch).where(col(Batch.id) == batch_id, col(Batch.job_id) == job_id).values(counted)
-    last = await db.scalar(mine.returning(col(Batch.arrivals)))
+    mine = sa.update(Batch).where(col(Batch.id) == batch_id, col(Batch.job_id) == job_id, UNFINISHED)
+    last = await db.scalar(mine.values(counted).returning(col(Batch.arrivals)))
     if last is None:
         raise NotFound
     moment, first = now(), last - len(results) + 1

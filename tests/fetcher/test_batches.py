@@ -1,6 +1,8 @@
 """Batches: submitted by JSON, fetched by a job, recorded as the results come."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
@@ -8,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from apps.accounts.testing import SignIn
-from apps.fetcher import jobs as fetcher_jobs
-from apps.fetcher.client import Failure, Fetched, FetchError, Limits, Transport
+from apps.fetcher import jobs as fetcher_jobs, results
+from apps.fetcher.client import Fetched, Limits, Transport
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core import Runtime
 from project.core.jobs import State
 from project.core.jobs.table import topic
@@ -108,6 +111,64 @@ async def test_a_running_batch_is_cancelled_with_what_it_has(
     monkeypatch.setattr(fetcher_jobs, "RECORD_ROWS", 1)
     await jobs.run()
     assert [(await client.get(address)).json()[name] for name in ("status", "done")] == ["cancelled", 1]
+
+
+async def test_what_comes_after_the_stop_is_not_recorded(
+    client: httpx2.AsyncClient, sign_in: SignIn, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in()
+    address = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
+
+    async def late(urls: Iterable[str], limits: Limits, transport: Transport) -> AsyncGenerator[Fetched, None]:
+        await client.post(f"{address}/cancel")
+        for url in urls:
+            yield Fetched(url, status_code=200)
+
+    monkeypatch.setattr(fetcher_jobs, "fetch_all", late)
+    await jobs.run()
+    assert [(await client.get(address)).json()[name] for name in ("status", "done")] == ["cancelled", 0]
+
+
+async def test_a_result_is_seen_while_the_next_takes_its_time(
+    client: httpx2.AsyncClient, sign_in: SignIn, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in()
+    address = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
+    recorded = asyncio.Event()
+
+    async def slow(urls: Iterable[str], limits: Limits, transport: Transport) -> AsyncGenerator[Fetched, None]:
+        yield Fetched(URLS[0], status_code=200)
+        await asyncio.wait_for(recorded.wait(), 20)
+        for url in URLS[1:]:
+            yield Fetched(url, status_code=200)
+
+    async def record(*given: Any) -> None:
+        await results.record(*given)
+        recorded.set()
+
+    monkeypatch.setattr(fetcher_jobs, "fetch_all", slow)
+    monkeypatch.setattr(fetcher_jobs, "record", record)
+    monkeypatch.setattr(fetcher_jobs, "RECORD_SECONDS", 0.01)
+    assert await jobs.run() == [State.DONE]
+    assert (await client.get(address)).json()["done"] == 4
+
+
+async def test_what_comes_while_others_are_recorded_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, found = asyncio.Event(), list[str]()
+
+    async def engine() -> AsyncGenerator[Fetched, None]:
+        yield Fetched("a")
+        await recording.wait()
+        yield Fetched("b")
+
+    monkeypatch.setattr(fetcher_jobs, "RECORD_SECONDS", 0.01)
+    async with asyncio.timeout(20), aclosing(fetcher_jobs._portions(engine())) as portions:
+        async for portion in portions:
+            found += [each.url for each in portion]
+            recording.set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+    assert found == ["a", "b"]
 
 
 async def test_batches_are_their_owners_only(client: httpx2.AsyncClient, sign_in: SignIn) -> None:
