@@ -1,5 +1,6 @@
 """Groups: what their members may do, from the next request on, and who may give what to whom."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
 
-from apps.accounts.groups_admin import GroupAdmin, PermissionsField
+from apps.accounts.groups_admin import TOO_MUCH, GroupAdmin, PermissionsField
 from apps.accounts.identity import authenticate
 from apps.accounts.models import Group, Membership, User
 from apps.accounts.testing import MakeUser, SignIn, add_user, every, sign_in_as
@@ -240,6 +241,20 @@ async def test_what_a_form_lets_through_is_asked_again_before_it_is_saved(
     data = {"name": "Mine", "members": [str(me.id)], "permissions": [STRONG]} | SAVE
     assert (await client.post("/admin/group/create", data=data)).status_code == 403
     assert "Mine" not in await groups(db)
+
+
+@pytest.mark.parametrize(("given", "status"), [(STRONG, 422), ("accounts.user.view", 303)])
+async def test_a_file_of_groups_gives_nobody_what_its_importer_does_not_have(
+    client: httpx2.AsyncClient, me: User, db: AsyncSession, monkeypatch: pytest.MonkeyPatch, given: str, status: int
+) -> None:
+    monkeypatch.setattr(PermissionsField, "pre_validate", lambda *_: None)  # the form is not what stops it
+    monkeypatch.setattr(GroupAdmin, "can_import", True)
+    columns = property(lambda _: ["name", "permissions"])
+    monkeypatch.setattr(GroupAdmin, "_import_prop_names", columns, raising=False)
+    data = {"kept": b64encode(f"name,permissions\nMine,{given}\n".encode()).decode()}
+    answer = await client.post("/admin/group/import", data=data)
+    assert answer.status_code == status
+    assert (TOO_MUCH in answer.text) == ("Mine" not in await groups(db)) == (given == STRONG)
 
 
 async def test_a_group_that_may_more_is_out_of_reach(

@@ -80,8 +80,9 @@ async def test_staff_tries_a_dead_job_again_after_being_asked(visit: Visit, runt
     await page.goto("/admin/")
     await visitor.press(page.get_by_role("term").filter(has_text="Dead in the last day").locator("+ dd a"))
     await visitor.press(page.locator(f"a[href$='{job_id}']").filter(has_text="core.sweep"))
-    await visitor.press(page.get_by_text("Try again", exact=True))
-    await visitor.press(page.get_by_role("dialog").get_by_text("Yes"))
+    await visitor.press(page.get_by_role("link", name="Try again"))
+    await visitor.press(page.get_by_role("button", name="Try again"))
     await expect(page.get_by_role("status")).to_have_text("1 job will be tried again.")
+    await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
     async with runtime.unit_of_work(write=False) as db:
         assert (await db.get_one(Job, job_id)).state != State.DEAD

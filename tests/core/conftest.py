@@ -15,8 +15,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from apps.accounts.testing import add_user, sign_in_as
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.settings import Settings
+from tests.core.library.models import Kept
 from tests.core.probe import models
 
 SECONDS = 20
@@ -39,6 +41,25 @@ async def probe_app(backend: Databases, make_settings: MakeSettings) -> AsyncIte
 def probe(probe_app: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
     """A client on it."""
     return new_client(probe_app)
+
+
+@pytest.fixture
+async def library(backend: Databases, make_settings: MakeSettings) -> AsyncIterator[FastAPI]:
+    """The site with the library, on a database whose commits are real."""
+    installed = [*Settings.model_fields["INSTALLED_APPS"].default, "tests.core.library"]
+    async with backend.copy() as url, running(make_settings(DATABASE_URL=url, INSTALLED_APPS=installed)) as app:
+        async with app.state.runtime.database.engine.begin() as connection:
+            await connection.run_sync(Kept.metadata.create_all)
+        yield app
+
+
+@pytest.fixture
+async def librarian(library: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
+    """A client of root@example.com, a superuser."""
+    client = new_client(library)
+    user = await add_user(library, "root@example.com", is_staff=True, is_superuser=True)
+    await sign_in_as(client, library, user)
+    return client
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from apps.accounts.models import Session
 from apps.accounts.testing import SignIn
 from project.core import AppConfig, ModelAdmin, needs
 from project.core.admin.site import Site, mount_admin
+from project.core.db.audit import AuditEntry
 from project.core.db.models import now, uuid7
 from project.core.errors import ConfigurationError
 from project.core.jobs import Job, State
@@ -35,6 +36,7 @@ class CarelessAdmin(ModelAdmin, model=Book):
     """A view that forgets `super()` everywhere, and shows rows by an address of its own."""
 
     action_permissions = {"publish": "publish"}
+    can_import = True
 
     def is_accessible(self, request: Request) -> bool:
         return True
@@ -42,7 +44,7 @@ class CarelessAdmin(ModelAdmin, model=Book):
     async def check_can_list(self, request: Request) -> bool:
         return True
 
-    check_can_create = check_can_export = check_can_list
+    check_can_create = check_can_export = check_can_import = check_can_list
 
     async def check_can_edit(self, request: Request, model: Any) -> bool:
         return True
@@ -157,11 +159,14 @@ async def test_every_address_of_the_sites_own_admin_needs_a_permission(
 ) -> None:
     job = Job(name="blog.hush", arguments={}, due_at=now(), created_at=now(), state=State.DEAD)
     mail = SentMail(to="hush@example.com", subject="Hush", template="x", job_id=uuid7(), message_id="hush")
-    db.add_all([job, mail])
+    entry = AuditEntry(
+        actor_id=uuid7(), actor="hush@example.com", action="add", kind="core_job", row_id="1", words="Hush", changes={}
+    )
+    db.add_all([job, mail, entry])
     await db.commit()
     me = await sign_in("staff@example.com", is_staff=True)
     session = (await db.exec(select(Session))).one()
-    rows = {"user": me.id, "session": session.id, "jobs": job.id, "sent-mail": mail.id}
+    rows = {"user": me.id, "session": session.id, "jobs": job.id, "sent-mail": mail.id, "history": entry.id}
     identities = set(re.findall(r'href="[^"]*/admin/([\w-]+)/list', await index_of_a_superuser(app, client, sign_in)))
     assert rows.keys() <= identities
     await sign_in(me)
@@ -180,14 +185,14 @@ async def index_of_a_superuser(app: FastAPI, client: httpx2.AsyncClient, sign_in
 
 
 OPENED = {
-    "view": {"GET details", "GET export", "GET download", "GET preview"},
+    "view": {"GET details", "GET history", "GET export", "GET download", "GET preview"},
     "add": {"GET create", "POST create"},
-    "change": {"GET edit", "POST edit", "POST action"},
-    "delete": {"DELETE delete"},
+    "change": {"GET edit", "POST edit", "GET confirm", "POST action"},
+    "delete": {"GET delete", "POST delete", "DELETE delete"},
 }
 
 
-WAYS = "list|details|edit|create|delete|export|download|preview|action|import|ajax"
+WAYS = "list|details|history|edit|create|delete|export|download|preview|confirm|action|import|ajax"
 
 
 @pytest.mark.parametrize("word", OPENED)
@@ -195,8 +200,7 @@ async def test_one_permission_opens_its_own_addresses_and_no_other(
     clerk: httpx2.AsyncClient, shelf: FastAPI, sign_in: SignIn, book: Book, word: str
 ) -> None:
     await sign_in("staff@example.com", into=clerk, is_staff=True, permissions=[BOOK[word]])
-    asked = [each for each in addresses(shelf, "book", book.id) if each[0] != "DELETE"]
-    asked += [each for each in addresses(shelf, "book", book.id) if each[0] == "DELETE"]
+    asked = sorted(addresses(shelf, "book", book.id), key=lambda each: "/delete?" in each[1])  # deletions last
     opened = set()
     for where, (status, _) in (await refusals(clerk, asked)).items():
         found = re.search(f"(\\w+) .*?/({WAYS})", where)
@@ -204,6 +208,57 @@ async def test_one_permission_opens_its_own_addresses_and_no_other(
         if found[2] not in ("list", "ajax", "import"):
             opened |= {f"{found[1]} {found[2]}"} if status != 403 else set()
     assert opened == OPENED[word]
+
+
+@pytest.mark.parametrize("word", BOOK)
+async def test_a_file_is_imported_by_those_who_may_add(
+    clerk: httpx2.AsyncClient, sign_in: SignIn, book: Book, word: str
+) -> None:
+    await sign_in("staff@example.com", into=clerk, is_staff=True, permissions=[BOOK[word]])
+    asked, sent = [await clerk.request(way, "/admin/careless/import") for way in ("GET", "POST")]
+    assert (asked.status_code, sent.status_code) == ((200, 422) if word == "add" else (403, 403))
+
+
+async def test_the_history_of_a_row_is_for_those_who_may_see_it_and_all_of_it_has_a_permission_of_its_own(
+    clerk: httpx2.AsyncClient, shelf: FastAPI, client: httpx2.AsyncClient, sign_in: SignIn, book: Book, db: AsyncSession
+) -> None:
+    entry = AuditEntry(
+        actor_id=uuid7(),
+        actor="hush@example.com",
+        action="change",
+        kind="test_book",
+        row_id=str(book.id),
+        words=SECRET_TITLE,
+        changes={"title": ["Solaris", SECRET_TITLE]},
+    )
+    db.add(entry)
+    await db.commit()
+    whole = ["/admin/history/list", f"/admin/history/details/{entry.id}", "/admin/history/export/csv"]
+    await sign_in("a@example.com", into=clerk, is_staff=True, permissions=[BOOK["view"]])
+    assert "Solaris" in (await clerk.get(f"/admin/book/history/{book.id}")).text
+    await sign_in("b@example.com", is_staff=True, permissions=["core.job.view", "core.job.delete"])
+    assert [(await client.get(url)).status_code for url in whole] == [403] * 3
+    await sign_in("c@example.com", is_staff=True, permissions=["core.audit_entry.view"])
+    assert [(await client.get(url)).status_code for url in whole] == [200] * 3
+    await sign_in("d@example.com", into=clerk, is_staff=True, permissions=["core.audit_entry.view"])
+    assert (await clerk.get(f"/admin/book/history/{book.id}")).status_code == 403
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_what_a_key_leads_to_is_told_to_those_who_may_see_it(
+    clerk: httpx2.AsyncClient, sign_in: SignIn, book: Book, db: AsyncSession, allowed: bool
+) -> None:
+    writer = Writer(name="Ann of nobody")
+    db.add(writer)
+    await db.flush()
+    book.writer_id = writer.id
+    db.add(book)
+    await db.commit()
+    seen = ["shelf.writer.view"] if allowed else ["shelf.writer.add"]
+    await sign_in(into=clerk, is_staff=True, permissions=[BOOK["view"], *seen])
+    page = (await clerk.get(f"/admin/careless/details/{book.id}")).text
+    assert ("/admin/writer/details/" in page) == allowed
+    assert str(writer.id) in page
 
 
 @pytest.mark.parametrize(("words", "rows"), [(["view"], True), (["add"], False), (["change", "delete"], False)])
@@ -249,8 +304,11 @@ async def test_saving_leads_back_to_a_list_that_opens(
 async def test_an_action_needs_what_its_view_says(clerk: httpx2.AsyncClient, sign_in: SignIn, book: Book) -> None:
     url = f"/admin/careless/action/publish?pks={book.id}"
     await sign_in("a@example.com", into=clerk, is_staff=True, permissions=[BOOK["change"]])
+    question = url.replace("/action/", "/confirm/")
     assert (await clerk.post(url)).status_code == 403
+    assert (await clerk.get(question)).status_code == 403
     await sign_in("b@example.com", into=clerk, is_staff=True, permissions=["shelf.book.publish"])
+    assert SECRET_TITLE in (await clerk.get(question)).text
     assert (await clerk.post(url)).text == "published"
     assert (await clerk.post(f"/admin/book/action/shout?pks={book.id}")).status_code == 403
 
@@ -319,9 +377,33 @@ async def test_the_index_shows_what_is_permitted(client: httpx2.AsyncClient, sig
     page = (await client.get("/admin/")).text
     assert set(re.findall(r"/admin/([\w-]+)/list", page)) == {"sent-mail"}
     assert "Jobs queued" not in page
+    assert page.count('class="how-many"') == 1
     assert "none of your groups" not in page
     await sign_in("b@example.com", is_staff=True, permissions=["core.job.view"])
     assert "Jobs queued" in (await client.get("/admin/")).text
+
+
+async def test_the_index_counts_only_what_may_be_seen(clerk: httpx2.AsyncClient, sign_in: SignIn, book: Book) -> None:
+    for word, counts in (("add", 0), ("view", 2)):
+        await sign_in(f"{word}@example.com", into=clerk, is_staff=True, permissions=[BOOK[word]])
+        page = (await clerk.get("/admin/")).text
+        assert {"book", "careless"} <= set(re.findall(r"/admin/([\w-]+)/list", page))
+        assert page.count('class="how-many"') == counts
+
+
+async def test_an_entry_of_the_history_leads_to_its_row_where_that_may_be_seen(
+    client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession
+) -> None:
+    entry = AuditEntry(
+        actor_id=uuid7(), actor="a@example.com", action="retry", kind="core_job", row_id="1", words="x", changes={}
+    )
+    db.add(entry)
+    await db.commit()
+    for word in ("delete", "view"):
+        names = ["core.audit_entry.view", f"core.job.{word}"]
+        await sign_in(f"{word}@example.com", is_staff=True, permissions=names)
+        page = (await client.get(f"/admin/history/details/{entry.id}")).text
+        assert ("/admin/jobs/history/1" in page) == (word == "view")
 
 
 # What code asks for

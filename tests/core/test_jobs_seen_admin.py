@@ -171,16 +171,19 @@ async def test_what_waits_is_cancelled_at_once_and_what_runs_is_asked_to_stop(
         (State.QUEUED, ["Stop for good"]),
         (State.RUNNING, ["Stop for good"]),
         (State.DONE, ["Delete"]),
-        (State.DEAD, ["Delete", "Try again"]),
-        (State.CANCELLED, ["Delete", "Try again"]),
+        (State.DEAD, ["Try again", "Delete"]),
+        (State.CANCELLED, ["Try again", "Delete"]),
     ],
 )
 async def test_the_details_offer_what_can_be_done_and_ask_first(
     staff: httpx2.AsyncClient, add: AddJob, state: State, offered: list[str]
 ) -> None:
     page = (await staff.get(f"/admin/jobs/details/{(await add(state=state)).id}")).text
-    buttons = re.findall(r'data-bs-target="#modal-[\w-]+"[^>]*>\s*([\w ]+?)\s*</a>', page)
-    assert buttons == offered
+    buttons = re.findall(r'href="([^"]+/jobs/(?:confirm/\w+|delete)\?pks=[^"]+)">\s*([\w ]+?)\s*</a>', page)
+    assert [label for _, label in buttons] == offered
+    for address, label in buttons:
+        asked = (await staff.get(unescape(address))).text
+        assert re.search(rf'<form[^>]* method="post"[^>]*>.*<button[^>]*>{label}</button>', asked, re.S)
 
 
 async def test_whoever_may_only_look_is_offered_nothing_to_do(

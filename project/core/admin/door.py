@@ -33,9 +33,10 @@ class Door:
     It stands around everything that is mounted, so a view that forgets to ask is closed all the same.
     """
 
-    def __init__(self, app: ASGIApp, site: FastAPI, admit: Callable[[Request], None]) -> None:
+    def __init__(self, app: ASGIApp, site: FastAPI, admin: Any, admit: Callable[[Request], None]) -> None:
         self.app = app
         self.site = site
+        self.admin = admin
         self.admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,11 +57,13 @@ class Door:
                     MutableHeaders(raw=message["headers"])["Cache-Control"] = "public, max-age=3600"
             await send(message)
 
-        token = visit.set(request)
+        request.state.admin = self.admin
+        token = visit.set(None)
         try:
             if not assets:
                 await _admit(request)
                 self.admit(request)
+            visit.set(request)  # not before: what letting somebody in writes is not theirs
             await self.app(scope, receive, watched)
         except Exception as error:
             if started:

@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from project.core.admin.door import bad_value_means
 from project.core.admin.views import ModelAdmin
+from project.core.db.audit import AuditEntry
+from project.core.db.models import metadata
 from project.core.db.queries import contains
 from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest, Conflict, DomainError, NotFound
@@ -45,7 +47,7 @@ class Declared(StaticValuesFilter):
 
 
 def _name(job: Job, _: str, request: Request) -> Markup:
-    address = request.url_for("admin:details", identity=JobAdmin.identity, pk=job.id)
+    address = f"{request.scope['root_path']}/{JobAdmin.identity}/details/{job.id}"
     return Markup('<a href="{}">{}</a>').format(address, job.name)
 
 
@@ -148,7 +150,7 @@ class JobAdmin(ModelAdmin, model=Job):
 
     async def check_can_delete(self, request: Request, model: Any) -> bool:
         """Only what has ended has the button; who asks without one is told why not by `on_model_delete`."""
-        ended = request.method == "DELETE" or model.state in figures.ENDED
+        ended = request.method != "GET" or model.state in figures.ENDED
         return ended and await super().check_can_delete(request, model)
 
     async def on_model_delete(self, model: Job, request: Request) -> None:
@@ -174,6 +176,7 @@ class JobAdmin(ModelAdmin, model=Job):
     ) -> Response:
         here = request.url_for("admin:list", identity=self.identity).path
         back = page_before(request, here)
+        back = here if "/confirm/" in back else back  # that page has asked, and is done
         try:
             pks = [pk for pk in dict.fromkeys(request.query_params.get("pks", "").split(",")) if pk]
             with bad_value_means(NotFound()):
@@ -205,4 +208,30 @@ class SentMailAdmin(ModelAdmin, model=SentMail):
     column_default_sort = ("sent_at", True)
 
 
-VIEWS: list[type[ModelAdmin]] = [JobAdmin, SentMailAdmin]
+def _table(entry: AuditEntry, _: str, request: Request) -> str:
+    view = request.state.admin.view_for(entry.kind)
+    return view.name if view else entry.kind
+
+
+class AuditAdmin(ModelAdmin, model=AuditEntry):
+    """What staff has changed, by whom and when; it can only be read."""
+
+    name, name_plural = "History", "History"
+    category = CATEGORY
+    icon = "fa-solid fa-clock-rotate-left"
+    can_create = can_edit = can_delete = False
+    details_template = "sqladmin/audit.html"
+    column_list = [AuditEntry.at, AuditEntry.actor, AuditEntry.action, AuditEntry.kind, AuditEntry.words]
+    column_details_list = [*column_list, AuditEntry.row_id, AuditEntry.request_id]
+    column_formatters: ClassVar[dict[Any, Any]] = {AuditEntry.kind: _table}
+    column_searchable_list = [AuditEntry.words, AuditEntry.actor, AuditEntry.row_id, AuditEntry.request_id]
+    column_default_sort = [(AuditEntry.id, True)]
+    column_labels = {AuditEntry.at: "When", AuditEntry.actor: "Who", AuditEntry.kind: "Table", AuditEntry.words: "Row"}
+    column_filters = [
+        StaticValuesFilter("action", [(each, each.capitalize()) for each in ("add", "change", "delete", "import")]),
+        StaticValuesFilter("kind", [(name, name) for name in sorted(metadata.tables)], title="Table"),
+    ]
+
+
+AuditAdmin.identity = "history"
+VIEWS: list[type[ModelAdmin]] = [JobAdmin, SentMailAdmin, AuditAdmin]

@@ -12,7 +12,7 @@ from project.core.web.access import Lacking
 
 WORDS = {"view": "See", "add": "Add", "change": "Change", "delete": "Delete"}
 NEEDED = {
-    **dict.fromkeys(("list", "details", "export"), "view"),
+    **dict.fromkeys(("list", "details", "history", "export"), "view"),
     **dict.fromkeys(("create", "import"), "add"),
     "edit": "change",
     "delete": "delete",
@@ -49,7 +49,7 @@ class Rights(AuthorizationBackend):
         if identity not in self.views:
             return
         word, _, slug = rest.partition("/")
-        actions = [f"action:{slug}" if word == "action" else word if word in NEEDED else "details"]
+        actions = [f"action:{slug}" if word in ("action", "confirm") else word if word in NEEDED else "details"]
         if rest in FOR_ALL_WHO_ENTER:
             actions = self.views[identity][1]._authorization_actions()
         looked_up = request.query_params.get("name") if rest == "ajax/lookup" else None

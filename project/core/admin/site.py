@@ -3,10 +3,14 @@
 import logging
 import types
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqladmin import Admin, BaseView, ModelView
+from sqladmin.authorization import custom_action
+from sqladmin.helpers import get_object_identifier
+from sqlmodel import col, select
 from starlette.datastructures import URL, FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,16 +19,23 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from project.core.admin import own
-from project.core.admin.door import Door, Sessions, told
+from project.core.admin.deleting import consequences
+from project.core.admin.door import ON_THE_FORM, Door, Sessions, told
+from project.core.admin.importing import imported
+from project.core.admin.listing import how_many
 from project.core.admin.rights import Rights
 from project.core.admin.views import ModelAdmin
 from project.core.conf import ROOT
-from project.core.errors import BadRequest, ConfigurationError
+from project.core.db.audit import AuditEntry
+from project.core.db.models import words
+from project.core.errors import BadRequest, ConfigurationError, Forbidden, NotFound
 from project.core.jobs.figures import duration, job_figures
 from project.core.runtime import Runtime
 from project.core.templating import folders
 from project.core.web import flash
 from project.core.web.access import permissions_of
+from project.core.web.problems import refusal_of
+from project.core.web.redirects import redirect
 
 
 def mount_admin(app: FastAPI, runtime: Runtime) -> None:
@@ -51,11 +62,13 @@ class Site(Admin):
             "templates_dir": folders(ROOT / "templates", apps),  # for their `sqladmin/…`
         }
         self.rights = Rights(runtime.registry)
-        door = Middleware(Door, site=app, admit=self.rights.admit)
+        door = Middleware(Door, site=app, admin=self, admit=self.rights.admit)
         look |= {"authorization_backend": self.rights, "middlewares": [door]}
         super().__init__(app, None, Sessions(runtime.database), **look)
         self.admin.state = app.state
-        self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration}
+        self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
+        self.admin.add_route("/{identity}/confirm/{slug}", self.confirm, ["GET"], "confirm")
+        self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration, "words": words}
         vars(self)["_handle_form_data"] = self._form_without_stray_files
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
@@ -73,9 +86,24 @@ class Site(Admin):
             raise ConfigurationError(f"Two admin views would stand at /admin/{view.identity}: {way}")
         super().add_view(own)
         self.rights.add(app, self.views[-1])
+        self._set_methods()
+
+    def view_for(self, table: str) -> ModelAdmin | None:
+        """The view of the table with this name, where there is one."""
+        views = [each for each in self.views if isinstance(each, ModelAdmin)]
+        return next((each for each in views if each._mapper.local_table.name == table), None)
+
+    def view_of(self, model: type[Any]) -> ModelAdmin | None:
+        """The view of a table, where there is one."""
+        return next((each for each in self.views if isinstance(each, ModelAdmin) and each.model is model), None)
+
+    def _set_methods(self) -> None:
+        """SQLAdmin runs actions by GET, and asks before a deletion and an import by script only."""
         for route in self.admin.router.routes:
             if isinstance(route, Route) and route.name.startswith("action-"):
                 route.methods = {"POST"}
+            elif isinstance(route, Route) and route.name in ("delete", "import"):
+                route.methods = {"GET", "POST", "DELETE"} if route.name == "delete" else {"GET", "POST"}
 
     async def _form_without_stray_files(self, request: Request, row: Any = None) -> FormData:
         form = await Admin._handle_form_data(request, row)
@@ -96,14 +124,18 @@ class Site(Admin):
         raise HTTPException(405)
 
     async def index(self, request: Request) -> Response:
-        """What there is, and how the jobs stand."""
-        numbers = None
-        if self.rights.has_permission(request, own.JobAdmin.identity, "list"):
-            async with request.app.state.runtime.unit_of_work(write=False) as db:
-                numbers = await job_figures(db)
-        response: Response = await self.templates.TemplateResponse(request, "sqladmin/index.html", {"jobs": numbers})
-        flash.clear(request, response)
-        return response
+        """What there is and how much of it, and how the jobs stand, as far as the visitor may see them."""
+
+        def seen(identity: str) -> bool:
+            return self.rights.has_permission(request, identity, "list")
+
+        counts = {}
+        async with request.app.state.runtime.unit_of_work(write=False) as db:
+            numbers = await job_figures(db) if seen(own.JobAdmin.identity) else None
+            for view in self.views:
+                if isinstance(view, ModelAdmin) and seen(view.identity) and await view.check_can_list(request):
+                    counts[view.identity] = await how_many(db, view.list_query(request))
+        return await self._page(request, "index", jobs=numbers, counts=counts)
 
     async def list(self, request: Request) -> Response:
         """The list; a text in the address is not shown as if the site had said it."""
@@ -127,16 +159,79 @@ class Site(Admin):
         """The form for a row."""
         return told(request, await super().edit(request))
 
+    async def history(self, request: Request) -> Response:
+        """What staff has changed of one row."""
+        await self._details(request)
+        view = self._view(request)
+        row = await view.get_object_for_details(request)
+        pk, table = str(get_object_identifier(row)), view._mapper.local_table.name
+        of_row = select(AuditEntry).where(col(AuditEntry.kind) == table, col(AuditEntry.row_id) == pk)
+        found = await view._run_query(of_row.order_by(col(AuditEntry.id).desc()).limit(200))
+        return await self._page(request, "history", model_view=view, row=words(row), pk=pk, found=found)
+
+    async def confirm(self, request: Request) -> Response:
+        """Ask before a custom action: a page of its own, so that it needs no script, and nothing happens by GET."""
+        view, slug = self._view(request), request.path_params["slug"]
+        label = (view._custom_actions_in_list | view._custom_actions_in_detail).get(slug)
+        if label is None:
+            raise NotFound
+        if not view.is_accessible(request) or not view.has_permission(request, custom_action(slug)):
+            raise Forbidden
+        rows = await view.rows_of(_pks(request))
+        address = f"{view._url_for_action(request, slug)}?{urlencode({'pks': ','.join(_pks(request))})}"
+        question = view._custom_actions_confirmation.get(slug)
+        return await self._page(request, "confirm", model_view=view, rows=rows, do=label, to=address, question=question)
+
     async def delete(self, request: Request) -> Response:
-        """Delete the rows of `?pks=`, all or none; answers where to go next."""
-        pks = [pk for pk in dict.fromkeys(request.query_params.get("pks", "").split(",")) if pk]
-        view = self._find_model_view(request.path_params["identity"])
-        if not pks or not isinstance(view, ModelAdmin):
-            raise BadRequest("Choose what to delete first.")
-        await self._delete(request)
-        await view.delete_all(request, pks)
+        """Tell what goes with the rows of `?pks=` (GET), then delete them (POST, DELETE), all or none."""
+        view, pks = self._view(request), _pks(request)
+        rows = await view.deletable(request, pks)
+        refusal = None
+        if request.method != "GET":
+            try:
+                await view.delete_all(request, pks)
+                return self._deleted(request, view, len(rows))
+            except Exception as error:
+                refusal = refusal_of(error)
+                if request.method == "DELETE" or refusal.status not in ON_THE_FORM:
+                    raise
+        context = {"rows": rows, "fates": await consequences(view, pks), "refusal": refusal, "do": "Delete"}
+        status = refusal.status if refusal else 200
+        return await self._page(request, "confirm", status, model_view=view, to=request.url, **context)
+
+    def _deleted(self, request: Request, view: ModelAdmin, number: int) -> Response:
         url, before = request.url_for("admin:list", identity=view.identity), URL(request.headers.get("referer", ""))
+        if request.method == "POST":
+            return redirect(url.path, flash=f"{number:,} {view.called(number)} deleted.")
         return PlainTextResponse(str(url.replace(query=before.query if before.path == url.path else "")))
+
+    async def import_endpoint(self, request: Request) -> Response:
+        """Take a file (GET), show what would come of it (POST), then add its rows, all or none."""
+        await self._import(request)
+        view = self._view(request)
+        found = await imported(view, request)
+        if found.get("done"):
+            number = len(found["rows"])
+            here = request.url_for("admin:list", identity=view.identity).path
+            return redirect(here, flash=f"{number:,} {view.called(number)} imported.")
+        status = 422 if "error" in found or any(found["wrong"]) else 200
+        return await self._page(request, "import", status, model_view=view, **found)
+
+    def _view(self, request: Request) -> ModelAdmin:
+        view = self._find_model_view(request.path_params["identity"])
+        if not isinstance(view, ModelAdmin):
+            raise NotFound
+        return view
+
+    async def _page(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
+        response: Response = await self.templates.TemplateResponse(request, f"sqladmin/{name}.html", context, status)
+        flash.clear(request, response)
+        return response
+
+
+def _pks(request: Request) -> list[str]:
+    """The chosen rows: `?pks=1,2` as SQLAdmin asks, or `?pks=1&pks=2` as a form's boxes do."""
+    return list(dict.fromkeys(pk for each in request.query_params.getlist("pks") for pk in each.split(",") if pk))
 
 
 async def _raise(_: Request, error: Exception) -> Response:

@@ -5,62 +5,35 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
+from markupsafe import Markup
 from pydantic import BaseModel
 from sqladmin import ModelView
-from sqladmin.ajax import QueryAjaxModelLoader
+from sqladmin._queries import Query
 from sqladmin.formatters import BASE_FORMATTERS
-from sqladmin.forms import ModelConverter, converts
+from sqladmin.helpers import get_object_identifier
 from sqladmin.pagination import Pagination
-from sqlalchemy import Enum, Select, String, cast, false, inspect, or_, select
-from sqlmodel.sql.sqltypes import AutoString
+from sqlalchemy import Select, false, inspect, or_, select
+from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 
+from project.core.admin.audit import SECRET
 from project.core.admin.door import bad_value_means, telling, visit
-from project.core.db.queries import contains
-from project.core.errors import BadRequest, NotFound
+from project.core.admin.fields import Converter, Lookup, members
+from project.core.admin.listing import Count, by_keys, counted, holding, how_many, referred
+from project.core.admin.saving import marks, settled
+from project.core.db.models import words
+from project.core.errors import BadRequest, Forbidden, NotFound
 from project.core.web.downloads import Download, Format, download
 
 Names = list[str]
-SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
 PARTS_OF_A_FILTER = ("column", "foreign_key", "foreign_display_field")
 KEPT_BY_THEMSELVES = {"created_at", "updated_at"}
-LINE = 255  # characters that fit a line; what may be longer has several
 
 
 def _readable(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
-
-
-class Converter(ModelConverter):
-    """Fields for columns: a long text keeps its lines, an enum its values, a lone foreign key is there."""
-
-    def get_converter(self, prop: Any) -> Any:
-        """SQLAlchemy's kind of column decides; a text input would throw the line breaks of a long text away."""
-        kind = prop.columns[0].type if hasattr(prop, "columns") else None
-        long = isinstance(kind, String | AutoString) and not isinstance(kind, Enum) and (kind.length or LINE + 1) > LINE
-        return self._converters["Text"] if long else super().get_converter(prop)
-
-    @converts("Enum")  # type: ignore[untyped-decorator]
-    def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
-        """A choice by stored value, which is what the form sends back; SQLAdmin goes by the members' names."""
-        return super().conv_enum(model, prop, {"coerce": lambda value: str(getattr(value, "value", value))} | kwargs)
-
-    def _prepare_column(self, prop: Any, form_include_pk: bool, kwargs: dict[str, Any]) -> Any:
-        column, relations = prop.columns[0], prop.parent.relationships
-        alone = not column.primary_key and not any(column in each.local_columns for each in relations)
-        return super()._prepare_column(prop, form_include_pk or alone, kwargs)
-
-
-class Lookup(QueryAjaxModelLoader):
-    """The search behind an ajax field; %, _ and \\ are ordinary characters."""
-
-    async def get_list(self, request: Request, term: str) -> list[Any]:
-        """The rows that contain the term in one of the fields."""
-        found = or_(*(contains(cast(field, String), term) for field in self._cached_fields))
-        among = [] if self.where is None else await self._prepare_where_clauses(request, term)
-        rows: Select[Any] = select(self.model).where(found, *among).order_by(*self._cached_fields_order_by)
-        return list(await self.model_admin._run_query(rows.limit(self.limit)))
 
 
 class ModelAdmin(ModelView):
@@ -97,13 +70,18 @@ class ModelAdmin(ModelView):
 
     page_size = 25
     export_max_rows = 10_000
+    import_max_rows = 1_000
     form_converter = Converter
     column_type_formatters = {**BASE_FORMATTERS, datetime: _readable}
 
     def __init__(self) -> None:
         super().__init__()
-        words = {name: name.replace("_", " ").capitalize() for name in self._prop_names}
-        self._column_labels = words | self._column_labels
+        if self.name_plural == f"{self.name}s":
+            type(self).name_plural = plural(self.name)
+        keys = {name for name, column in self._mapper.columns.items() if column.foreign_keys}
+        spoken = {name: name.removesuffix("_id") if name in keys else name for name in self._prop_names}
+        labels = {name: each.replace("_", " ").capitalize() for name, each in spoken.items()}
+        self._column_labels = labels | self._column_labels
         self._search_fields = self._shown(self._search_fields)
         self._sort_fields = self._shown(self._sort_fields)
         self._form_ajax_refs = {
@@ -149,13 +127,9 @@ class ModelAdmin(ModelView):
         fields = {name for name in barred if hasattr(getattr(form, name, None), "_formfield")}
         return type(form)(form.__name__, (form,), dict.fromkeys(fields))
 
-    async def check_can_import(self, request: Request) -> bool:
-        """Closed: SQLAdmin's import answers a row that the database refuses with its SQL."""
-        return False
-
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         """Rows that contain the term, taken literally."""
-        return stmt.where(or_(false(), *(_holding(self.model, path, term) for path in self._search_fields)))
+        return stmt.where(or_(false(), *(holding(self.model, path, term) for path in self._search_fields)))
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """The wanted order, then the key, so that pages neither repeat nor lose a row."""
@@ -163,10 +137,56 @@ class ModelAdmin(ModelView):
 
     async def list(self, request: Request) -> Pagination:
         """One page of rows; raises BadRequest for a filter's value that cannot be compared."""
-        if not request.query_params:
-            return await super().list(request)
         with bad_value_means(BadRequest("The list cannot be searched or filtered like that.")):
-            return await super().list(request)
+            page = await super().list(request)
+        known: Count = request.state.count
+        seen = (page.page - 1) * page.page_size + len(page.rows)
+        if known.about and len(page.rows) < page.page_size and seen:
+            known, page.count = Count(seen), seen
+        request.state.rows, request.state.count = page.rows, known
+        return page
+
+    async def count(self, request: Request, stmt: Select[Any] | None = None) -> int:
+        """How many rows there are, as far as anybody counts; where that is not to the end, there is a next page."""
+        found = self.list_query(request) if stmt is None else counted(stmt)
+        async with self.session_maker() as db:
+            request.state.count = count = await how_many(db, found)
+        page = self.validate_page_number(request.query_params.get("page"), 1)
+        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
+        return max(count.number, (page + 1) * size) if count.about else count.number
+
+    async def _run_query(self, stmt: Any) -> Any:
+        deep = getattr(stmt, "_offset", None)
+        return await super()._run_query(by_keys(stmt, self.pk_columns) if deep else stmt)
+
+    async def told(self, request: Request, row: Any, name: str, text: Any) -> Any:
+        """The text of a cell; a foreign key is a link to what it means."""
+        to = referred(self._mapper, name)
+        if to is None or name in self._list_formatters | self._detail_formatters:
+            return text
+        kind, key = to
+        view = request.state.admin.view_of(kind)
+        if view and not view.seen_by(request):
+            return text
+        known = vars(request.state).setdefault("related", {})
+        if name not in known:
+            wanted = {getattr(each, name) for each in getattr(request.state, "rows", [row])} - {None}
+            found = await self._run_query(select(kind).where(getattr(kind, key).in_(wanted)))
+            known[name] = {getattr(each, key): each for each in found}
+        target = known[name].get(getattr(row, name))
+        return text if target is None else self.link(request, target)
+
+    def seen_by(self, request: Request) -> bool:
+        """Whether this visitor may see rows here at all."""
+        return self.is_accessible(request) and self.has_permission(request, "details")
+
+    def link(self, request: Request, row: Any) -> str:
+        """A row by its words, as a link where this visitor may look at it."""
+        view = request.state.admin.view_of(type(row))
+        if not view or not view.can_view_details or not view.seen_by(request):
+            return words(row)
+        address = f"{request.scope['root_path']}/{view.identity}/details/{quote(str(get_object_identifier(row)))}"
+        return Markup('<a href="{}">{}</a>').format(address, words(row))
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         with bad_value_means(NotFound()):
@@ -182,12 +202,32 @@ class ModelAdmin(ModelView):
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Add a row; what is refused is told on the form."""
         with telling(request, self._column_labels):
-            return await super().insert_model(request, self._checked(data))
+            return await super().insert_model(request, self._checked(self._typed(data)))
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        """Change a row; what is refused is told on the form."""
+        """Change a row; what is refused is told on the form, also when somebody else saved it meanwhile."""
+        query, form, wanted = Query(self), await request.form(), self._stmt_by_identifier(pk)
         with telling(request, self._column_labels):
-            return await super().update_model(request, pk, self._checked(data))
+            async with self.session_maker(expire_on_commit=False) as db:
+                wanted = wanted.options(*map(selectinload, self._form_relations)).with_for_update()
+                row = (await db.execute(wanted)).scalars().first()
+                data = self._checked(settled(request, row, self._typed(data), form, self._column_labels))
+                await self.on_model_change(data, row, False, request)
+                await query._set_attributes_async(db, row, data)
+                await db.commit()
+                query._store_after_change_response(request, await self.after_model_change(data, row, False, request))
+        return row
+
+    def seen(self, row: Any, form: Any) -> str:
+        """What the form of a row shows, for its hidden field: it is saved only while the row is still like that."""
+        loose = self._ajax_relation_names
+        return marks({each.name: each.data if each.name in loose else getattr(row, each.name, None) for each in form})
+
+    def _typed(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The form's values, choices as members of their enums."""
+        columns = self._mapper.columns
+        known = {name: members(columns[name].type) for name in data if name in columns}
+        return {name: known[name].get(each, each) if known.get(name) and each else each for name, each in data.items()}
 
     def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
         if self.schema is None:
@@ -195,6 +235,25 @@ class ModelAdmin(ModelView):
         names = data.keys() & self.schema.model_fields.keys()
         valid = self.schema.model_validate({name: data[name] for name in names})
         return data | {name: getattr(valid, name) for name in names}
+
+    def called(self, number: int) -> str:
+        """The word for so many rows."""
+        return self.name if number == 1 else self.name_plural
+
+    async def rows_of(self, pks: Sequence[str]) -> Sequence[Any]:
+        """The rows with these keys; raises NotFound when one is not there."""
+        return [await self._get_object_by_pk(self._stmt_by_identifier(pk)) for pk in pks]
+
+    async def deletable(self, request: Request, pks: Sequence[str]) -> Sequence[Any]:
+        """The rows with these keys; raises BadRequest for none, NotFound, and Forbidden for what must stay."""
+        if not pks:
+            raise BadRequest("Choose what to delete first.")
+        if not self.can_delete or not self.is_accessible(request):
+            raise Forbidden
+        rows = await self.rows_of(pks)
+        if not all([await self.check_can_delete(request, row) is True for row in rows]):
+            raise Forbidden
+        return rows
 
     async def delete_all(self, request: Request, pks: Sequence[str]) -> None:
         """Delete the rows in one transaction, all or none; raises what `on_model_delete` refuses, and NotFound."""
@@ -231,10 +290,8 @@ class ModelAdmin(ModelView):
         return await super().get_object_filepath(identifier, column_name)
 
 
-def _holding(model: Any, path: str, term: str) -> Any:
-    name, _, rest = path.partition(".")
-    column = getattr(model, name)
-    if not rest:
-        return contains(cast(column, String), term)
-    inside = _holding(column.mapper.class_, rest, term)
-    return column.any(inside) if column.property.uselist else column.has(inside)
+def plural(name: str) -> str:
+    """`Entry` → `Entries`; for another plural set `name_plural`."""
+    if re.search("[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"

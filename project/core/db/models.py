@@ -23,6 +23,7 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 metadata = SQLModel.metadata
+NAMES = ("name", "title", "label", "subject", "email")
 
 
 def uuid7() -> UUID:
@@ -46,6 +47,20 @@ def app_label(module: str) -> str:
 def snake(name: str) -> str:
     """`BlogPost` → `blog_post`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def words(row: Any) -> str:
+    """What people call a row: its own `__str__`, else its name or title, else its kind and the end of its id.
+
+    SQLModel's own would tell every column, hashes and tokens too.
+    """
+    kind = type(row)
+    own: Any = kind.__str__
+    if own not in (object.__str__, SQLModel.__str__, words):
+        return str(own(row))
+    named = next((str(value) for name in NAMES if (value := getattr(row, name, None))), "")
+    key = sa.inspect(kind).primary_key_from_instance(row)
+    return named or f"{kind.__name__} {';'.join(map(str, key))[-8:]}"
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
@@ -82,6 +97,7 @@ class Model(SQLModel, metaclass=_PortableEnums):
     """The base of every table: a UUIDv7 `id`, and the table name `<app>_<class>`."""
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
+    __str__ = words
 
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805

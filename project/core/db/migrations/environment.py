@@ -24,7 +24,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 
 from project.core.conf import ROOT
-from project.core.db import effects as _core_tables  # noqa: F401 - makes them known, whichever apps there are
+from project.core.db import audit as _audit, effects as _effects  # noqa: F401 - makes them known, whichever apps there are
 from project.core.db.migrations.applying import connect
 from project.core.db.migrations.history import MigrationError
 from project.core.db.models import metadata

@@ -1,5 +1,4 @@
-// The theme chosen on the site; and custom actions by POST: SQLAdmin's own links would ask by GET, which another
-// site's page could do as well.
+// The theme chosen on the site; boxes that choose every row of a page; filters that are open where there is room.
 (() => {
   "use strict";
   const systemDark = matchMedia("(prefers-color-scheme: dark)");
@@ -15,34 +14,15 @@
   systemDark.addEventListener("change", showTheme);
   addEventListener("storage", showTheme);
 
-  function actionOf(element) {
-    const address = element.dataset.url || element.getAttribute("href") || "";
-    const url = new URL(address, location.href);
-    return /\/action\/[a-z0-9-]+$/.test(url.pathname) && url.origin === location.origin ? url : null;
-  }
+  addEventListener("DOMContentLoaded", () => {
+    const all = document.querySelector("[data-choose-all]");
+    if (all) all.hidden = false;
+    const filters = document.getElementById("admin-filters");
+    if (filters && matchMedia("(min-width: 62rem)").matches) filters.open = true;
+  });
 
-  function selected() {
-    return [...document.querySelectorAll(".select-box:checked")].map((box) => box.parentElement.querySelector("input[type=hidden]").value);
-  }
-
-  function post(url) {
-    const form = document.createElement("form");
-    form.method = "post";
-    form.action = url;
-    document.body.append(form);
-    form.submit();
-  }
-
-  document.addEventListener("click", (event) => {
-    const element = event.target.closest("a, button");
-    if (!element) return;
-    // SQLAdmin appends the chosen rows to this address each time the dialog opens.
-    if (element.id === "action-delete") jQuery(element).data("url", element.getAttribute("data-url"));
-    const url = actionOf(element);
-    if (!url) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    if (element.dataset.url) url.searchParams.set("pks", selected().join(","));
-    post(url);
-  }, true);
+  addEventListener("change", (event) => {
+    if (!event.target.matches("[data-choose-all]")) return;
+    for (const box of event.target.form.querySelectorAll("input[name=pks]")) box.checked = event.target.checked;
+  });
 })();
