@@ -12,6 +12,8 @@ from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
 from project.core.web.redirects import safe_next
 
+pytestmark = pytest.mark.any_database
+
 ANN = {"email": "ann@example.com", "password": PASSWORD}
 SITE = "http://127.0.0.1:8000"
 OFF = [

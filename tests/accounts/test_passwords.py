@@ -11,6 +11,8 @@ from apps.accounts.passwords import objection, prepared
 from apps.accounts.testing import PASSWORD, MakeUser, SignIn, links_for
 from project.core.testing.plugin import Manage, NewClient
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 ANN = {"email": "ann.harper@seaside.example", "password": PASSWORD, "name": "Ann Harper-Quill"}
 LISTED = [

@@ -12,6 +12,8 @@ from project.core import Principal, needs
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.web.access import who_may
 
+pytestmark = pytest.mark.any_database
+
 router, sockets = APIRouter(), APIRouter()
 Editor = Annotated[Principal, needs("core.job.change")]
 VOICES = ["/api/v1/doors", "/doors"]

@@ -16,6 +16,8 @@ from starlette.types import Message
 
 from project.core.web.downloads import PART, Format, download
 
+pytestmark = pytest.mark.any_database
+
 MOMENT = datetime(2026, 5, 31, 12, 0, 1, tzinfo=UTC)
 SCOPE = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.3"}}
 

@@ -19,6 +19,8 @@ from project.core.testing.mailbox import Mailbox
 from project.core.testing.plugin import MakeSettings
 from project.core.web.guard import Guard
 
+pytestmark = pytest.mark.any_database
+
 SIGN_UP = {"email": "ann@example.com", "password": PASSWORD}
 CROSS_SITE = [
     {"Sec-Fetch-Site": "cross-site"},

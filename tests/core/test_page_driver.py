@@ -12,6 +12,8 @@ from project.core.testing import dom
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.pages import Page, PageError
 
+pytestmark = pytest.mark.any_database
+
 Make = Callable[..., httpx2.AsyncClient]
 CONFIG = """<meta name="htmx-config" content='{"responseHandling":[{"code":"204","swap":false},
 {"code":"[23]..","swap":true},{"code":"422|409","swap":true},{"code":"[45]..","swap":false,"error":true}]}'>"""

@@ -10,6 +10,8 @@ from project.core.web.flash import Flash, leave, waiting
 from project.core.web.htmx import tell_htmx
 from project.core.web.redirects import safe_next
 
+pytestmark = pytest.mark.any_database
+
 SIGN_UP = {"email": "ann@example.com", "password": PASSWORD}
 
 

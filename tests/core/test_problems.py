@@ -15,6 +15,8 @@ from project.core import errors
 from project.core.web import problems
 from project.core.web.problems import refusal_of
 
+pytestmark = pytest.mark.any_database
+
 ACCOUNTS = "/api/v1/accounts"
 
 

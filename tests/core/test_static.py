@@ -22,6 +22,8 @@ from project.core.web.static.conditional import judge
 from project.core.web.static.files import IN_MEMORY, StaticFile, media_type, preferred, read
 from project.core.web.static.sources import CORE_STATIC, Sources
 
+pytestmark = pytest.mark.any_database
+
 STYLE = b"body { color: rebeccapurple; }\n" * 100
 NOISE = os.urandom(IN_MEMORY * 3)
 PLAIN = {"Accept-Encoding": "identity"}

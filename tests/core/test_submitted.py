@@ -16,6 +16,8 @@ from project.core.web.forms import FileLimits
 from project.core.web.forms.uploads import read_multipart
 from tests.core.probe import forms, models
 
+pytestmark = pytest.mark.any_database
+
 GOOD = {"title": "Tide", "email": "ann@example.com", "password": "long enough"}
 PNG = ("a.png", b"x" * 100, "image/png")
 HTMX = {"HX-Request": "true"}

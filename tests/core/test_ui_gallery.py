@@ -10,6 +10,8 @@ from jinja2 import Environment, nodes
 from project.core.templating import CORE_TEMPLATES, environment
 from project.core.testing.plugin import MakeSettings, NewClient, running
 
+pytestmark = pytest.mark.any_database
+
 HTMX = {"HX-Request": "true"}
 MACROS = sorted((CORE_TEMPLATES / "core" / "ui").glob("*.html"))
 GOOD = {"name": "Ann", "email": "ann@example.com", "password": "long enough", "seats": "3", "plan": "free"}

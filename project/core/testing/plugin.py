@@ -50,12 +50,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from project.core.testing import loop
 
+    config.addinivalue_line("markers", "any_database: what is tested has nothing to do with the kind of database")
     config.pluginmanager.register(loop)  # after anyio's own plug-in, so that its fixture gives way
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--backend") or BACKENDS
+        if metafunc.definition.get_closest_marker("any_database"):
+            chosen = chosen[:1]
         metafunc.parametrize("backend", chosen, indirect=True, scope="session")
 
 
