@@ -24,6 +24,7 @@ from project.core.web.problems import Refusal, refusal_of
 from project.core.web.validation import of_body
 
 log = get_logger(__name__)
+PROTOCOL = "uptempo"  # what is chosen among the subprotocols that a client offers
 MOST = 10  # sockets of one visitor in one process
 LARGEST = 65_536  # bytes of a frame
 RATE, BURST = 10.0, 20.0  # frames that a client may send in a second, and at once
@@ -77,7 +78,7 @@ async def socket(
         user = await principal(websocket)
         last = websocket.query_params.get("after") or websocket.headers.get("last-event-id") or start
         html = websocket.query_params.get("format") == "html" and render is not None
-        await websocket.accept()
+        await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope.get("subprotocols", ()) else None)
         async with during or nullcontext():
             peer = Peer(websocket, user, Feed(snapshot, since, render), html, last)
             await _Conversation(websocket, runtime, peer, received).hold(_hub(websocket, runtime, topic))
