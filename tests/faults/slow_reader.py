@@ -157,7 +157,8 @@ async def measure(port: int, count: int, rate: int) -> None:
     complete = sum(len(each.delays) == count and each.ordered for each in readers)
     gone = after["ended"].get("silent")
     print(
-        f"{complete} of {PEOPLE - 1} got {count:,} of {count:,} at {rate}/s in order; p99 {p99:.3f} s, worst {max(delays):.3f} s"
+        f"{complete} of {PEOPLE - 1} got {count:,} of {count:,} in order at {rate}/s; "
+        f"p99 {p99:.3f} s, worst {max(delays):.3f} s"
     )
     assert gone
     waited = gone - after["waited"]["silent"]
