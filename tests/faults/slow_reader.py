@@ -1,7 +1,7 @@
 """A room of 50 in which one never reads: 10,000 messages of 1 kB, 500 a second; the others get all, in order.
 
-Run by hand: .venv/bin/python -m tests.faults.slow_reader [messages] [messages a second]. One server process, in-process bus, a log in
-memory. Everything is on the loopback interface, and ends by itself.
+Run by hand: .venv/bin/python -m tests.faults.slow_reader [messages] [messages a second]. One server process,
+in-process bus, a log in memory. Everything is on the loopback interface, and ends by itself.
 """
 
 import asyncio
