@@ -335,6 +335,18 @@ async def test_however_often_the_bell_rang_meanwhile_the_log_is_asked_once(
     assert asked == ["", "", "1"]
 
 
+@pytest.mark.parametrize("last", [b"\xff", b"a b", b"x" * 201], ids=["no ASCII", "a space", "too long"])
+async def test_an_id_that_no_event_can_have_is_none(runtime: Runtime, last: bytes) -> None:
+    async def since(last: str) -> list[Event]:
+        return [Event("state", id=last)]
+
+    headers = [(b"last-event-id", last)]
+    scope = {"type": "http", "method": "GET", "headers": headers, "query_string": b"", "state": {"principal": None}}
+    frames = streams.stream(Request(scope), runtime, "log", since=since).frames
+    async with asyncio.timeout(SECONDS), aclosing(frames):
+        assert b"event: state" in [await anext(frames) for _ in range(2)][1]
+
+
 async def test_a_stream_is_of_a_state_or_of_a_log(runtime: Runtime) -> None:
     async def given(*_: str) -> list[Event]:
         return []
