@@ -1,7 +1,9 @@
 """Sockets over a real server: the same events as streams, both ways, and nobody waits for somebody slow."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import random
+from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -15,7 +17,7 @@ from apps.accounts import sessions
 from apps.accounts.models import User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
-from project.core.live import GAP, Event, hubs, revoke
+from project.core.live import GAP, Bus, Event, hubs, revoke
 from project.core.management.browsing import serving
 from project.core.runtime import Runtime
 from project.core.signing import Signer
@@ -156,6 +158,13 @@ async def test_what_cannot_be_read_closes_for_a_while_and_says_so(site: FastAPI,
         live.KEPT.clear()
         await runtime.bus.publish(live.TOPIC, Event("made", id="3"))
         assert await socket.closed() == 1013
+        live.KEPT += made(1, 2, 3)
+        async with joined(site, f"{LOG}?after=2") as again:
+            assert ids(await again.frames(1)) == ["3"]
+            await until_following(runtime)
+            live.KEPT += made(4)
+            await runtime.bus.publish(live.TOPIC, live.KEPT[-1])
+            assert ids(await again.frames(1)) == ["4"]
     await until(lambda: not runtime.bus.hubs)
 
 
@@ -363,6 +372,15 @@ async def test_a_revocation_that_was_lost_is_found_out(
         assert await socket.closed() == 4401
 
 
+async def test_a_socket_lasts_so_long_then_its_client_comes_again(
+    site: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "RECHECK", 0.05)
+    monkeypatch.setattr(sockets, "LONGEST", 0.0)
+    async with joined(site, STATE) as socket:
+        assert await socket.closed() == 1012
+
+
 # Who does not read
 
 
@@ -389,9 +407,33 @@ async def test_what_the_server_does_not_take_waits_in_order() -> None:
         peer.put({"type": str(number)})
     assert len(slow.sent) == 2
     slow.free.set()
+    peer.put({"type": "6"})  # the server would take it at once
     await until(lambda: peer.sender is None)
-    assert [message["type"] for message in slow.sent] == list("012345")
+    assert [message["type"] for message in slow.sent] == list("0123456")
     assert peer.code is None
+
+
+async def test_who_joins_is_given_what_the_others_have_and_no_more() -> None:
+    kept = made(1, 2, 3, 4, 5)
+
+    async def since(last: str) -> list[Event]:
+        if last == "3":
+            kept.extend(made(7))  # comes when the others have been read to
+        return kept[int(last or 0) :]
+
+    bus, known, fast = Bus(), dict[Hashable, hubs.Hub](), Slow(room=99)
+    first, second = (hubs.Peer(fast, None, hubs.Feed(since=since), False, last) for last in ("5", "3"))  # type: ignore[arg-type]
+    hub = hubs.Hub(known, "key", bus, "topic")
+    hub.members |= {first, second}
+    assert await hub.join(first) == []
+    kept.extend(made(6))
+    assert [event.id for event in await hub.join(second)] == ["4", "5", "6"]
+    fast.sent.clear()
+    await bus.publish("topic", kept[-1])
+    await until(lambda: len(fast.sent) == 2)
+    assert [json.loads(message["text"])["id"] for message in fast.sent] == ["7", "7"]
+    for peer in (first, second):
+        hub.leave(peer)
 
 
 async def test_a_full_queue_closes_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,8 +483,15 @@ async def test_a_client_that_never_reads_is_let_go_and_nobody_waits_for_it(
 
 
 async def test_sockets_are_told_to_come_again_when_the_process_stops(
-    backend: Databases, make_settings: MakeSettings
+    backend: Databases, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    spread: list[float] = []
+
+    def uniform(least: float, most: float) -> float:
+        spread.append(most)
+        return least
+
+    monkeypatch.setattr(random, "uniform", uniform)
     async with backend.copy() as url, AsyncExitStack() as stack:
         app = create_app(make_settings(DATABASE_URL=url, INSTALLED_APPS=INSTALLED))
         async with serving(app) as address:
@@ -450,3 +499,4 @@ async def test_sockets_are_told_to_come_again_when_the_process_stops(
             for socket in opened:
                 await socket.frame()
         assert [await socket.closed() for socket in opened] == [1012] * 3
+    assert spread[-3:] == [0.5] * 3  # seconds: half of the grace, at most three

@@ -151,8 +151,11 @@ class Hub:
         self._joined[peer.html].discard(peer)
         if not self.members:
             self._task.cancel()
-            if self._hubs.get(self._key) is self:
-                del self._hubs[self._key]
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._hubs.get(self._key) is self:
+            del self._hubs[self._key]
 
     async def join(self, peer: Peer) -> Sequence[Event]:
         """Let the peer follow from now on; returns the events that it has to be given first."""
@@ -192,6 +195,7 @@ class Hub:
                         await self._due(event)
         except Exception:
             log.exception("a hub broke off", topic=self.topic)
+        self._forget()
         for peer in self.members:
             peer.end(TOO_SLOW)  # they come again, and get what they missed
 

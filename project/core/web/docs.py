@@ -54,7 +54,7 @@ def declare_problems(app: FastAPI) -> None:
         ways: list[dict[str, list[str]]] = [{name: []} for name in parts.get("securitySchemes", {})]
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                if path.startswith("/api/v1/jobs/"):
+                if path.startswith(("/api/v1/jobs/", "/api/v1/live/")):
                     operation["security"] = ways
                 if path.startswith("/api/v1/") and method.upper() not in READING:
                     told = [each for each in operation.get("parameters", []) if each != KEYED]

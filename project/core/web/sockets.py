@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from project.core.errors import TooMany
 from project.core.identity import principal
@@ -179,7 +179,7 @@ class _Conversation:
 
     async def _close(self, code: int) -> None:
         if code and self.websocket.application_state is WebSocketState.CONNECTED:
-            with suppress(TimeoutError, RuntimeError):
+            with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
                 async with asyncio.timeout(GOODBYE):
                     await self.websocket.close(code)
                     return
