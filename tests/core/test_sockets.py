@@ -4,14 +4,14 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.accounts import sessions
 from apps.accounts.models import User
@@ -295,6 +295,35 @@ async def test_what_is_too_much_closes_the_socket(site: FastAPI, frame: str | by
         assert await socket.closed() == {b"\x00\xff": 1003, "x" * 65_537: 1009}.get(frame, 1011)
 
 
+async def test_random_frames_leave_no_traceback_and_touch_nobody_else(
+    site: FastAPI, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sockets, "RATE", 1e9)
+    monkeypatch.setattr(sockets, "MOST", 1000)
+    chance = random.Random(7)  # noqa: S311 - the same frames each time
+    async with joined(site, STATE) as other, httpx2.AsyncClient(base_url=site.state.address) as client:
+        await other.frame()
+        await sign_in_as(client, site, await add_user(site))
+        for _ in range(60):
+            async with connected(site.state.address, TALK, client) as socket:
+                with suppress(ConnectionClosed):
+                    for _ in range(chance.randrange(1, 6)):
+                        frame = chance.randbytes(chance.randrange(200))
+                        await socket.connection.send(frame, text=chance.random() < 0.8)
+                await socket.connection.close()
+        await until_following(runtime)
+        await runtime.bus.publish(live.TOPIC, Event("done"))
+        assert (await other.frame())["type"] == "done"
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_text_that_is_no_text_closes_the_socket(site: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    async with joined(site, STATE) as socket:
+        await socket.connection.send(b"\xff", text=True)
+        assert await socket.closed() == 1007
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 async def test_a_frame_is_measured_whatever_the_server_allows(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "LARGEST", 10)
     async with joined(site, TALK, await add_user(site)) as socket:
@@ -353,12 +382,14 @@ async def test_who_still_is_who_they_were_stays(site: FastAPI, runtime: Runtime)
 
 
 async def test_who_lost_a_membership_is_closed_on_that_topic(site: FastAPI, runtime: Runtime) -> None:
-    ann = await add_user(site)
-    async with joined(site, TALK, ann) as socket:
-        await until_following(runtime)
+    ann, bob = await add_user(site), await add_user(site, "bob@example.com")
+    async with joined(site, TALK, ann) as hers, joined(site, TALK, bob) as his:
+        await until_following(runtime, 2)
         async with runtime.unit_of_work() as db:
             await revoke(db, ann.id, topic=live.TOPIC)
-        assert await socket.closed() == 4403
+        assert await hers.closed() == 4403
+        await his.send({"body": "still here"})
+        assert {frame["type"] for frame in await his.frames(2)} == {"said", "heard"}
 
 
 async def test_a_revocation_that_was_lost_is_found_out(

@@ -19,6 +19,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_complete:
             self.scope["extensions"]["uptempo.abort"] = self.transport.abort  # type: ignore[assignment]
 
+    def send_receive_event_to_app(self) -> None:
+        try:
+            b"".join(self.frames).decode() if self.curr_msg_data_type == "text" and not self.close_sent else None
+        except UnicodeDecodeError:  # uvicorn would write a traceback for each
+            self.conn.fail(1007)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.loop.call_later(1, self.transport.abort)
