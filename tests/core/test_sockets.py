@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.accounts import sessions
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
 from project.core.live import GAP, Bus, Event, hubs, revoke
@@ -24,6 +25,7 @@ from project.core.signing import Signer
 from project.core.testing.plugin import Databases, MakeSettings
 from project.core.testing.sockets import Socket, connected
 from project.core.web import sockets
+from project.core.web.server import SocketProtocol
 from tests.core.conftest import INSTALLED
 from tests.core.probe import live
 
@@ -288,6 +290,13 @@ async def test_the_fields_that_are_wrong_are_named(site: FastAPI) -> None:
             assert [error["field"] for error in (await socket.frame())["errors"]] == ["body"]
 
 
+async def test_what_no_frame_can_carry_is_replaced(site: FastAPI, runtime: Runtime) -> None:
+    async with joined(site, STATE) as socket:
+        await socket.frame()
+        await runtime.bus.publish(live.TOPIC, Event("made", "a\ud800b"))
+        assert (await socket.frame())["data"] == "a?b"
+
+
 @pytest.mark.parametrize("frame", [b"\x00\xff", "x" * 65_537, '{"body": "bug"}'], ids=["bytes", "size", "bug"])
 async def test_what_is_too_much_closes_the_socket(site: FastAPI, frame: str | bytes) -> None:
     async with joined(site, TALK, await add_user(site)) as socket:
@@ -327,7 +336,14 @@ async def test_text_that_is_no_text_closes_the_socket(site: FastAPI, caplog: pyt
 async def test_a_frame_is_measured_whatever_the_server_allows(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "LARGEST", 10)
     async with joined(site, TALK, await add_user(site)) as socket:
-        await socket.send({"body": "ééé"})
+        await socket.send("é" * 6)
+        assert await socket.closed() == 1009
+
+
+async def test_the_server_takes_no_larger_frame_in(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LARGEST", 1_000_000)
+    async with joined(site, TALK, await add_user(site)) as socket:
+        await socket.send("x" * 65_537)
         assert await socket.closed() == 1009
 
 
@@ -338,7 +354,7 @@ async def test_who_sends_too_fast_is_throttled_then_closed(site: FastAPI, monkey
     sleep = asyncio.sleep
 
     async def sleeping(seconds: float) -> None:
-        slept.extend([seconds] if seconds else [])
+        slept.extend([seconds] if 0 < seconds <= 0.05 else [])  # the server's own are longer
         await sleep(0)
 
     async with joined(site, TALK, await add_user(site)) as socket:
@@ -399,7 +415,7 @@ async def test_a_revocation_that_was_lost_is_found_out(
     ann = await add_user(site)
     async with joined(site, TALK, ann) as socket:
         async with runtime.unit_of_work() as db:
-            await sessions.end_others(db, ann.id, keep=uuid4())
+            await db.execute(sa.delete(Session))
         assert await socket.closed() == 4401
 
 
@@ -496,8 +512,11 @@ async def test_a_client_that_never_reads_is_let_go_and_nobody_waits_for_it(
     site: FastAPI, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sockets, "GOODBYE", 0.01)
+    lost: list[object] = []
+    let_go = SocketProtocol.connection_lost
+    monkeypatch.setattr(SocketProtocol, "connection_lost", lambda own, error: (lost.append(own), let_go(own, error)))  # type: ignore[func-returns-value]
     host, port = site.state.address.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    _, writer = await asyncio.open_connection(host, int(port), limit=1024)
     lines = [f"GET {STATE} HTTP/1.1", f"Host: {host}:{port}", "Connection: Upgrade", "Upgrade: websocket"]
     lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
     writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
@@ -508,8 +527,7 @@ async def test_a_client_that_never_reads_is_let_go_and_nobody_waits_for_it(
         for number in range(3 * hubs.QUEUE):
             await runtime.bus.publish(live.TOPIC, Event("made", {"number": number, "text": "x" * 30_000}))
             assert (await socket.frame())["number"] == number
-    await until(lambda: not runtime.bus.sockets)
-    reader.feed_eof()
+    await until(lambda: not runtime.bus.sockets and len(lost) == 2)
     writer.close()
 
 

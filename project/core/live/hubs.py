@@ -182,7 +182,7 @@ class Hub:
     async def written(self, event: Event, feed: Feed, *, html: bool) -> Message | None:
         """The event as a message to send; None where it looks like nothing."""
         text = await feed.render(event) if html and feed.render else as_json(event)
-        return {"type": "websocket.send", "text": text} if text else None
+        return {"type": "websocket.send", "text": text.encode(errors="replace").decode()} if text else None
 
     async def _run(self) -> None:
         try:
