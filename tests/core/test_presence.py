@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from project.core.db.models import now
 from project.core.identity import Principal
-from project.core.live import Subscription, presence
+from project.core.live import Event, Subscription, presence
 from project.core.live.presence import Lease, Presence, present
 from project.core.runtime import Runtime
 
@@ -79,10 +79,12 @@ async def test_who_was_held_by_a_process_that_died_is_gone_when_their_lease_is(
 
 async def test_who_lives_renews_their_lease(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "BEAT", 0.01)
-    async with runtime.presence.on(TOPIC, ANN):
+    async with runtime.bus.subscribe(TOPIC) as events, runtime.presence.on(TOPIC, ANN):
         async with runtime.unit_of_work() as db:
             await db.execute(sa.update(Lease).values(expires_at=now() - timedelta(seconds=1)))
         await until_there(runtime, "Ann")
+        await runtime.bus.publish(TOPIC, Event("marker", {"name": ""}))
+        assert await heard(events, 2) == [("joined", "Ann"), ("marker", "")]
 
 
 async def test_a_process_that_was_taken_for_dead_says_that_it_lives(
