@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 
-from apps.accounts.models import User
+from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.testing import add_user, sign_in_as
 from apps.fetcher.models import Batch
 from project.core.asgi import create_app
@@ -40,7 +41,26 @@ async def person(_: AsyncSession, owner: User) -> UUID:
     return owner.id
 
 
-ROWS: dict[str, Add] = {"user_id": person, "batch_id": batch, "job_id": job}
+async def session(db: AsyncSession, owner: User) -> UUID:
+    row = Session(user_id=owner.id, token_hash=uuid7().hex, expires_at=now() + timedelta(days=1))
+    db.add(row)
+    return row.id
+
+
+async def token(db: AsyncSession, owner: User) -> UUID:
+    end = now() + timedelta(days=1)
+    row = ApiToken(user_id=owner.id, name="Hush", token_hash=uuid7().hex, scopes=["read"], expires_at=end)
+    db.add(row)
+    return row.id
+
+
+ROWS: dict[str, Add] = {
+    "user_id": person,
+    "batch_id": batch,
+    "job_id": job,
+    "session_id": session,
+    "token_id": token,
+}
 """For the name of each id in an address: a row of that kind which belongs to the owner."""
 
 BODIES: dict[str, Any] = {}  # for "METHOD /path": a body that the operation takes

@@ -17,8 +17,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 from sqlmodel import select
+from starlette.requests import HTTPConnection
 
 from apps.accounts.models import Group, User
+from apps.accounts.refresh import open_family
 from apps.accounts.testing import PASSWORD, add_user, every, links_for, sign_in_as
 from project.core.asgi import create_app
 from project.core.db.models import metadata
@@ -36,7 +38,7 @@ MARK = "smuggled-in"
 MARKED_ID = UUID("dead0000-0000-7000-8000-00000000beef")
 MARKED_NUMBER = 987654321
 MARKED_TIME = "1999-12-31T23:59:59Z"
-MARKS = (MARK, str(MARKED_ID), MARKED_ID.hex, str(MARKED_NUMBER), "1999")
+MARKS = (MARK, str(MARKED_ID), MARKED_ID.hex, str(MARKED_NUMBER), "1999-12-31")
 REFLECTED = {"sqlite": MetaData(), "postgresql": MetaData()}
 TABLES = sorted(name for name in metadata.tables if name.startswith(("core_", "accounts_", "fetcher_")))
 NAMES = {
@@ -57,6 +59,14 @@ EXAMPLES = {  # of what operations ask for
     "urls": ["http://a.example/"],
     "name": "Ann",
     "title": "Mine",
+    "refresh_token": "upr_x.y",
+    "token": "upr_x.y",
+    "scopes": ["read"],
+    "expires_in_days": 30,
+    "per_host": 2,
+    "delay": 0,
+    "url_seconds": 5,
+    "retries": 0,
 }
 ELSEWHERE = {"/api/v1/accounts/login": {"email": "ann@example.com"}}  # where it has to be another one
 LINKS = {  # which link's token an operation takes
@@ -132,8 +142,8 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str, set[str], list[str], bo
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-                name = content["schema"]["$ref"].rpartition("/")[2]
-                schema = document["components"]["schemas"][name]
+                named = content["schema"].get("$ref", "").rpartition("/")[2]
+                schema = document["components"]["schemas"][named] if named else content["schema"]
                 asked, required = set(schema["properties"]), schema.get("required", [])
                 yield method, path, asked, required, "form" in kind, bool(operation.get("security"))
 
@@ -143,6 +153,10 @@ async def example(app: FastAPI, ann: User, path: str, asked: set[str], required:
     found = {name: value for name, value in EXAMPLES.items() if name in asked} | ELSEWHERE.get(path, {})
     if path in LINKS:
         found["token"] = (await links_for(app, ann))[LINKS[path]].partition("token=")[2]
+    if path == "/api/v1/accounts/token/refresh":
+        conn = HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})
+        async with app.state.runtime.unit_of_work() as db:
+            found["refresh_token"] = (await open_family(db, app.state.runtime, conn, ann)).refresh
     assert found.keys() >= set(required), f"tell EXAMPLES what {path} takes"
     return found
 
@@ -153,8 +167,8 @@ async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
     sent, shipped = 0, create_app(make_settings(INSTALLED_APPS=SHIPPED))
     for method, path, asked, required, as_form, member in operations(shipped):
         async with fresh(shared_app, new_client, member) as (client, ann):
-            before, _ = await snapshot(shared_app)
             valid = await example(shared_app, ann, path, asked, required)
+            before, _ = await snapshot(shared_app)
             answer = await client.request(method, path, **{"data" if as_form else "json": valid})  # type: ignore[arg-type]
             assert answer.is_success, f"{method} {path}: {answer.text}"
             wanted, _ = await snapshot(shared_app)
@@ -167,7 +181,9 @@ async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
                 if way == "form":
                     request = {"data": flat | again}
                 elif body:
-                    text = body.replace(valid["token"], again["token"]) if "token" in valid else body
+                    text = body
+                    for name in {"token", "refresh_token"} & valid.keys():
+                        text = text.replace(valid[name], again[name])
                     request = {"content": text, "headers": {"Content-Type": "application/json"}}
                 answer = await client.request(method, path, **request)
                 rows, held = await snapshot(shared_app)
@@ -220,7 +236,7 @@ async def test_no_form_takes_what_it_does_not_ask_for(shared_app: FastAPI, new_c
             assert not usual.refused, place
             assert other.refused or (usual.added, usual.removed) == (other.added, other.removed), place
             assert MARK not in str(other.added), place
-            seen.add(f"{place.url} {place.words}")
+            seen.add(f"{place.url.partition('?')[0]} {place.words}")
     assert {"/accounts/signup Sign up", "/accounts/profile Save"} <= seen
     assert any("/fetcher/batches/new" in each for each in seen)
     assert len(seen) > 10

@@ -45,6 +45,8 @@ PUBLIC = {
     "POST /api/v1/accounts/users",
     "POST /api/v1/accounts/login",
     "POST /api/v1/accounts/token",
+    "POST /api/v1/accounts/token/refresh",
+    "POST /api/v1/accounts/token/revoke",
     "POST /api/v1/accounts/verify/request",
     "POST /api/v1/accounts/password/forgot",
     # What a link in a mail proves

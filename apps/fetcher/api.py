@@ -3,12 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response, status
+from starlette.responses import StreamingResponse
 
 from apps.accounts import CurrentUser
 from apps.fetcher import results, services
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import Conf
-from apps.fetcher.following import exported, follow
+from apps.fetcher.following import AS_EVENTS, AS_FILE, exported, follow
 from apps.fetcher.injected import ClientTransport, HttpClient
 from apps.fetcher.schemas import (
     BatchCreate,
@@ -118,7 +119,7 @@ async def list_results(
     return Page[FetchRead].of(found, FetchRead.model_validate, request, response)
 
 
-@router.get("/batches/{batch_id}/events")
+@router.get("/batches/{batch_id}/events", response_class=StreamingResponse, responses=AS_EVENTS)
 async def events(batch_id: BatchId, request: Request, user: CurrentUser, runtime: CurrentRuntime) -> Response:
     """Follow a batch of yours: a `result` for each URL as it comes, `batch` whenever its counts change, then `end`.
 
@@ -127,7 +128,7 @@ async def events(batch_id: BatchId, request: Request, user: CurrentUser, runtime
     return await follow(request, runtime, user, batch_id)
 
 
-@router.get("/batches/{batch_id}/export")
+@router.get("/batches/{batch_id}/export", response_class=StreamingResponse, responses=AS_FILE)
 async def export(
     batch_id: BatchId,
     user: CurrentUser,

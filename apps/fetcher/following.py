@@ -1,6 +1,7 @@
 """Answers that go on: a batch as a stream of events, and its results as a file."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
@@ -13,9 +14,13 @@ from apps.fetcher.schemas import BatchRead, FetchRead
 from apps.fetcher.services import get_batch, topic
 from project.core import NotFound, Principal, Runtime
 from project.core.live import Event, stream
-from project.core.web.downloads import Format, download
+from project.core.web.downloads import TYPES, Format, download
 
 GONE = Event("deleted")
+TEXT = {"schema": {"type": "string"}}
+Answers = dict[int | str, dict[str, Any]]
+AS_EVENTS: Answers = {200: {"content": {"text/event-stream": TEXT}, "description": "The events, until `end`."}}
+AS_FILE: Answers = {200: {"content": dict.fromkeys(TYPES.values(), TEXT), "description": "The file."}}
 
 
 async def follow(request: Request, runtime: Runtime, user: Principal, batch_id: UUID) -> Response:

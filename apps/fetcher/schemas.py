@@ -53,13 +53,17 @@ class BatchCreate(BaseModel):
         title="URLs", description="One per line; equal ones are fetched once.", min_length=1, max_length=MOST_URLS
     )
     per_host: int | None = Field(
-        default=None, ge=1, title="Requests to one host at once", description="Empty: as many as the site allows."
+        default=None,
+        ge=1,
+        le=1000,
+        title="Requests to one host at once",
+        description="Empty: as many as allowed.",
     )
     delay: float = Field(
         default=0, ge=0, le=60, title="Seconds between requests to one host", description="With it they go one by one."
     )
     url_seconds: float | None = Field(
-        default=None, gt=0, title="Seconds for one URL", description="Empty: as long as the site allows."
+        default=None, gt=0, le=300, title="Seconds for one URL", description="Empty: as long as allowed."
     )
     retries: int = Field(
         default=2, ge=0, le=5, title="Repetitions", description="After a lost connection, or an answer that says later."

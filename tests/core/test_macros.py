@@ -63,6 +63,8 @@ CALLS = {
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
     "progress": "{{ ui.progress(evil, 1, 3) }}",
+    "bar": "{{ ui.bar(evil, [(evil, 1, evil), (evil, 2, evil, evil)], 3) }}",
+    "choice": "{{ ui.choice(evil, evil, [(evil, evil)], evil) }}",
     "job": "{{ ui.job(job) }}",
     "job_progress": "{{ ui.job_progress(job) }}",
     "time": "{{ ui.time(moment) }}",
