@@ -29,6 +29,12 @@ class Subscription:
         self._events.append(event)
         self._news.set()
 
+    def take(self) -> list[Event]:
+        """All that waits, at once."""
+        taken = list(self._events)
+        self.clear()
+        return taken
+
     def clear(self) -> None:
         """Forget what waits."""
         self._events.clear()
