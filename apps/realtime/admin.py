@@ -1,6 +1,5 @@
 """Rooms in the admin: looked after, and messages taken out of them."""
 
-from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from starlette.requests import Request
 from apps.realtime.messages import remove_message
 from apps.realtime.models import Member, Message, Room
 from apps.realtime.services import ACCESS, topic
-from project.core import AsyncSession, ModelAdmin, NotFound
+from project.core import AsyncSession, ModelAdmin
 from project.core.live import publish
 
 
@@ -57,15 +56,9 @@ class MessageAdmin(ModelAdmin, model=Message):
     column_sortable_list = [Message.created_at]
     column_default_sort = [(Message.created_at, True)]
 
-    async def delete_all(self, request: Request, pks: Sequence[str]) -> None:
-        """Keep their places, so that whoever is away learns of it; all or none. Raises NotFound."""
-        async with self.session_maker() as db:
-            for pk in sorted(pks):
-                message = (await db.execute(self._stmt_by_identifier(pk))).scalars().first()
-                if message is None:
-                    raise NotFound
-                await remove_message(db, message)
-            await db.commit()
+    async def remove(self, db: AsyncSession, row: Message) -> None:
+        """Keep its place, so that whoever is away learns of it."""
+        await remove_message(db, row)
 
 
 async def _tell(model: Room | Member, room_id: UUID) -> None:
