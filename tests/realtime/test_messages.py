@@ -123,7 +123,9 @@ async def test_ids_grow_without_holes_and_are_seen_in_order(crowd: tuple[FastAPI
     talking = asyncio.Event()
 
     async def read() -> None:
-        while await more() or not talking.is_set():
+        while not talking.is_set():
+            await more()
+        while await more():
             pass
 
     async def more() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Query
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from project.core.db.session import AsyncSession
 from project.core.errors import NotAuthenticated
@@ -35,9 +35,9 @@ async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
         yield db
 
 
-async def signed_in(request: Request) -> Principal:
-    """Whoever is signed in, whichever app says so; raises NotAuthenticated."""
-    user = await principal(request)
+async def signed_in(conn: HTTPConnection) -> Principal:
+    """Whoever is signed in, whichever app says so; raises NotAuthenticated. For sockets, too."""
+    user = await principal(conn)
     if user is None:
         raise NotAuthenticated
     return user

@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from project.core.db.session import lacks_table, sqlstate
 from project.core.errors import DomainError, FieldError, Stale, Unavailable
@@ -24,6 +24,7 @@ from project.core.web.validation import field_errors
 
 log = get_logger(__name__)
 WAIT_SECONDS = 2
+DENIAL = "websocket.http.response"  # a server that can refuse a socket in words says so
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -195,7 +196,10 @@ def install(app: FastAPI) -> None:
         if refusal.status == 500 and not isinstance(error, HTTPException):
             raise error
         if isinstance(conn, WebSocket):
-            await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
+            if conn.application_state is WebSocketState.CONNECTING and DENIAL in conn.scope.get("extensions", {}):
+                await conn.send_denial_response(problem(conn, refusal))
+            else:
+                await conn.close(4401 if refusal.status == 401 else 1011, refusal.code)
             return None
         request = Request(conn.scope, conn.receive)  # type: ignore[attr-defined]
         return (await first_answer(request) if refusal.status < 500 else None) or await answer(request, refusal)
