@@ -1,16 +1,15 @@
 """Rooms in the admin: looked after, and messages taken out of them."""
 
 from typing import cast
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import async_object_session
 from starlette.requests import Request
 
 from apps.realtime.messages import remove_message
 from apps.realtime.models import Member, Message, Room
-from apps.realtime.services import ACCESS, topic
+from apps.realtime.services import tell_rights, topic
 from project.core import AsyncSession, ModelAdmin
-from project.core.live import publish
+from project.core.live import revoke
 
 
 class RoomAdmin(ModelAdmin, model=Room):
@@ -26,11 +25,11 @@ class RoomAdmin(ModelAdmin, model=Room):
 
     async def on_model_change(self, data: dict[str, object], model: Room, is_created: bool, request: Request) -> None:
         """Whoever is there is asked again whether they may be."""
-        await _tell(model, model.id)
+        await tell_rights(_session(model), model.id)
 
     async def on_model_delete(self, model: Room, request: Request) -> None:
         """Whoever is there learns that it is gone."""
-        await _tell(model, model.id)
+        await tell_rights(_session(model), model.id)
 
 
 class MemberAdmin(ModelAdmin, model=Member):
@@ -42,8 +41,8 @@ class MemberAdmin(ModelAdmin, model=Member):
     column_default_sort = [(Member.joined_at, True)]
 
     async def on_model_delete(self, model: Member, request: Request) -> None:
-        """What they still follow of a private room ends."""
-        await _tell(model, model.room_id)
+        """What they still follow of the room ends."""
+        await revoke(_session(model), model.user_id, topic=topic(model.room_id))
 
 
 class MessageAdmin(ModelAdmin, model=Message):
@@ -61,5 +60,5 @@ class MessageAdmin(ModelAdmin, model=Message):
         await remove_message(db, row)
 
 
-async def _tell(model: Room | Member, room_id: UUID) -> None:
-    await publish(cast(AsyncSession, async_object_session(model)), topic(room_id), ACCESS)
+def _session(model: Room | Member) -> AsyncSession:
+    return cast(AsyncSession, async_object_session(model))

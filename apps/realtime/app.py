@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from apps.realtime import api, pages
+from apps.realtime import api, pages, websockets
 from apps.realtime.admin import MemberAdmin, MessageAdmin, RoomAdmin
 from apps.realtime.conf import RealtimeSettings
 from apps.realtime.feeds import Feeds
@@ -23,6 +23,7 @@ config = AppConfig(
     title="Realtime",
     api=api.router,
     pages=pages.router,
+    websockets=websockets.router,
     models=[Room, Member, Message],
     admin=[RoomAdmin, MemberAdmin, MessageAdmin],
     settings=RealtimeSettings,

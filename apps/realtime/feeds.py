@@ -38,7 +38,7 @@ class Feed:
         for event in self._heard.take():
             if event == GAP:
                 self._stale, self.access = True, self.access + 1
-            elif event == ACCESS:
+            elif event.type == ACCESS.type:
                 self.access += 1
             elif event.id:
                 self._continue(event)

@@ -1,20 +1,29 @@
 """Following a room: the same events for a page, as HTML, and for an API client, as JSON."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from jinja2 import Environment
 from starlette.requests import Request
+from starlette.websockets import WebSocket
 
 from apps.realtime.feeds import Feed, Feeds
 from apps.realtime.models import Room
-from apps.realtime.schemas import name_of
-from apps.realtime.services import get_room, topic
-from project.core import NotFound, Principal, Runtime
+from apps.realtime.schemas import MessageRead, name_of
+from apps.realtime.services import get_room, rights, topic
+from project.core import NotFound, Principal, Runtime, get_logger
 from project.core.live import Event, stream
+from project.core.live.hubs import LOST_RIGHT
 from project.core.live.streams import EventStream
+from project.core.templating import render_block
 
+log = get_logger(__name__)
 GONE = Event("gone")  # the room, or the right to be there
+PAGE = "realtime/room_detail.html"
+RECHECK = 60.0  # seconds after which a socket's right is asked again, even if nobody has said that it changed
 STALE = 5.0  # seconds for which an answer to "may they be here?" counts
 Draw = Callable[[Event], str]
 
@@ -89,6 +98,48 @@ async def follow(
                 yield frame
 
     return EventStream(frames())
+
+
+def drawing(templates: Environment) -> Draw:
+    """How an event of a room looks on its page; nothing for one that is not to be seen."""
+    page = templates.get_template(PAGE)
+
+    def draw(event: Event) -> str:
+        if event.type == "message":
+            shown = {"messages": [MessageRead.model_validate(event.data)], "earlier": ""}
+            return render_block(templates, PAGE, "messages", shown)
+        return render_block(templates, PAGE, event.type, {"event": event}) if event.type in page.blocks else ""
+
+    return draw
+
+
+@asynccontextmanager
+async def watched(websocket: WebSocket, runtime: Runtime, user: Principal, room: Room) -> AsyncIterator[None]:
+    """While this is open, close the socket once this person may not be in the room any more."""
+    watching = asyncio.create_task(_watch(websocket, runtime, user, room))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(websocket: WebSocket, runtime: Runtime, user: Principal, room: Room) -> None:
+    patience = RECHECK
+    async with runtime.bus.subscribe(rights(room.id)) as changes:
+        while True:
+            await changes.ready(patience)
+            changes.take()
+            try:
+                async with runtime.unit_of_work(write=False) as db:
+                    await get_room(db, user, room.slug)
+                patience = RECHECK
+            except NotFound:
+                await websocket.close(LOST_RIGHT)
+                return
+            except Exception as error:  # the database is away: ask again soon
+                log.warning("nobody knows who may be in a room", error=type(error).__name__)
+                patience = 1.0
 
 
 def _is_last(event: Event) -> bool:

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Depends, Request, Response, status
 
 from apps.accounts import CurrentUser
 from apps.realtime import messages, services
-from apps.realtime.following import follow, murmur_typing
+from apps.realtime.following import PAGE, drawing, follow, murmur_typing
 from apps.realtime.rates import message_rate, room_rate
 from apps.realtime.schemas import (
     Before,
     Invitation,
     MessageCreate,
-    MessageRead,
     RoomCreate,
     Search,
     Slug,
@@ -33,15 +32,12 @@ from project.core import (
 )
 from project.core.errors import NotAuthenticated
 from project.core.identity import principal
-from project.core.live import Event
-from project.core.templating import render_block
 from project.core.web.deps import CurrentLimiter
 from project.core.web.htmx import is_htmx
 
 SIZE = 20
 TYPING_RATE = "60/minute"
 SHOWN = 50  # messages at once
-ROOM = "realtime/room_detail.html"
 router = APIRouter()
 
 
@@ -77,7 +73,7 @@ async def create_room(data: Submitted[RoomCreate], db: DB, user: CurrentUser) ->
 async def show_room(request: Request, slug: Slug, db: DB, user: CurrentUser, before: Before = None) -> Response:
     """What is said in it: the latest, and what came before for whoever scrolls up."""
     shown = await _shown(db, user, slug, before)
-    return render(request, ROOM, shown | {"form": Form(MessageCreate)}, block="messages")
+    return render(request, PAGE, shown | {"form": Form(MessageCreate)}, block="messages")
 
 
 async def _room_again(request: Request) -> dict[str, Any]:
@@ -90,14 +86,14 @@ async def _room_again(request: Request) -> dict[str, Any]:
 
 
 @router.post("/rooms/{slug}", dependencies=[Depends(message_rate)])
-@on_invalid(ROOM, block="notes", context=_room_again)
+@on_invalid(PAGE, block="notes", context=_room_again)
 async def post_message(
     request: Request, slug: Slug, data: Submitted[MessageCreate], db: DB, user: CurrentUser
 ) -> Response:
     """Say something. A page that is live gets it by its stream, like everybody else."""
     await messages.post_message(db, user, slug, data.body)
     if is_htmx(request):
-        return render(request, ROOM, {"form": Form(MessageCreate)}, block="notes")
+        return render(request, PAGE, {"form": Form(MessageCreate)}, block="notes")
     return redirect("realtime:room", slug=slug)
 
 
@@ -141,13 +137,7 @@ async def say_typing(slug: Slug, user: CurrentUser, runtime: CurrentRuntime, lim
 @router.get("/rooms/{slug}/events", name="realtime:events")
 async def events(request: Request, slug: Slug, user: CurrentUser, runtime: CurrentRuntime) -> Response:
     """What happens in it, as it stands on its page."""
-    templates = request.app.state.templates
-
-    def draw(event: Event) -> str:
-        message = MessageRead.model_validate(event.data) if event.type == "message" else None
-        shown = {"messages": [message] if message else [], "event": event, "earlier": ""}
-        return render_block(templates, ROOM, "messages" if message else event.type, shown)
-
+    draw = drawing(request.app.state.templates)
     return await follow(request, runtime, user, slug, draw)
 
 

@@ -14,14 +14,25 @@ from apps.realtime.schemas import RoomCreate, RoomRead, slug_of
 from project.core import AsyncSession, Invalid, Principal, Slice, get_or_404, now, paginate
 from project.core.db.models import uuid7
 from project.core.db.queries import contains
-from project.core.live import Event, publish
+from project.core.live import Event, publish, revoke
 
-ACCESS = Event("access")  # somebody's right to be there has changed: ask again
+ACCESS = Event("access", id="access")  # who may be there has changed: ask again
 
 
 def topic(room_id: UUID) -> str:
     """Where it is told what happens in a room."""
     return f"realtime.room:{room_id}"
+
+
+def rights(room_id: UUID) -> str:
+    """Where it is told that who may be in a room has changed."""
+    return f"{topic(room_id)}/rights"
+
+
+async def tell_rights(db: AsyncSession, room_id: UUID) -> None:
+    """Let everybody who follows the room be asked again, once `db` has committed, whether they may."""
+    for each in (topic(room_id), rights(room_id)):
+        await publish(db, each, ACCESS)
 
 
 def is_member(user: Principal) -> sa.ColumnElement[bool]:
@@ -94,7 +105,8 @@ async def leave(db: AsyncSession, user: Principal, slug: str) -> Room:
     """Belong to the room no more: what still follows a private one ends. Its owner may come back. Raises NotFound."""
     room = await get_room(db, user, slug)
     await db.exec(sa.delete(Member).where(col(Member.room_id) == room.id, col(Member.user_id) == user.id))
-    await publish(db, topic(room.id), ACCESS)
+    if room.private and room.owner_id != user.id:
+        await revoke(db, user.id, topic=topic(room.id))
     return room
 
 
