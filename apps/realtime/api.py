@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response, status
 from apps.accounts import CurrentUser
 from apps.realtime import messages, services
 from apps.realtime.following import follow
+from apps.realtime.people import people_of
 from apps.realtime.rates import message_rate, room_rate
 from apps.realtime.schemas import (
     After,
@@ -16,6 +17,7 @@ from apps.realtime.schemas import (
     MessageRead,
     Mine,
     Order,
+    Presence,
     RoomCreate,
     RoomRead,
     Search,
@@ -112,9 +114,15 @@ async def post_message(
     return await messages.post_message(db, user, slug, data.body)
 
 
+@router.get("/rooms/{slug}/presence")
+async def list_people(slug: Slug, db: DB, user: CurrentUser) -> Presence:
+    """Tell who is in a room right now: who follows it, by a page, a stream or a socket."""
+    return await people_of(db, user, slug)
+
+
 @router.get("/rooms/{slug}/events")
 async def events(slug: Slug, request: Request, user: CurrentUser, runtime: CurrentRuntime) -> Response:
-    """Follow a room: `message` and `deleted` as they happen, and murmurs without an id.
+    """Follow a room: `message` and `deleted` as they happen; without an id, `presence` and `typing`.
 
     Come back with `Last-Event-ID`, or begin with `?last_event_id=`, and you get what you have missed, each once.
     """

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
 from apps.realtime.messages import PORTION, happened
+from apps.realtime.people import told
 from apps.realtime.services import ACCESS, topic
 from project.core import Runtime
 from project.core.live import GAP, Event
@@ -120,6 +121,7 @@ class Feeds:
             async with self._changing:
                 if room_id not in self._open:
                     stack = AsyncExitStack()
+                    await stack.enter_async_context(told(self._runtime, room_id))
                     heard = await stack.enter_async_context(self._runtime.bus.subscribe(topic(room_id)))
                     self._open[room_id] = Feed(self._runtime, room_id, heard), stack
             feed = self._open[room_id][0]

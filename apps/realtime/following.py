@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from apps.realtime.feeds import Feed, Feeds
 from apps.realtime.models import Room
+from apps.realtime.people import here, who_is_there
 from apps.realtime.schemas import MessageRead, name_of
 from apps.realtime.services import get_room, rights, topic
 from project.core import NotFound, Principal, Runtime, get_logger
@@ -37,6 +38,7 @@ class Follower:
     room: Room
     feed: Feed
     start: int
+    greeting: list[Event]
     access: int = field(init=False)
     heard: int = field(init=False)
     asked: float = field(default_factory=time.monotonic)
@@ -54,8 +56,8 @@ class Follower:
         except NotFound:
             return [GONE]
         if not found:
-            found = [each for each in self.feed.murmurs(self.heard) if not self._own(each)]
-            self.heard = self.feed.murmured
+            found = self.greeting + [each for each in self.feed.murmurs(self.heard) if not self._own(each)]
+            self.greeting, self.heard = [], self.feed.murmured
         return found
 
     async def _check(self) -> None:
@@ -90,10 +92,13 @@ async def follow(
 
     told = stream(request, runtime, topic(room.id), since=since, render=render if draw else None, until=_is_last)
 
+    if request.method == "HEAD":
+        return told
+
     async def frames() -> AsyncGenerator[bytes, None]:
         nonlocal follower
-        async with runtime.find(Feeds).follow(room.id) as feed:
-            follower = Follower(runtime, user, room, feed, feed.newest)
+        async with runtime.find(Feeds).follow(room.id) as feed, here(runtime, user, room.id):
+            follower = Follower(runtime, user, room, feed, feed.newest, [await who_is_there(runtime, room.id)])
             async for frame in told.frames:
                 yield frame
 
@@ -114,11 +119,18 @@ def drawing(templates: Environment) -> Draw:
 
 
 @asynccontextmanager
-async def watched(websocket: WebSocket, runtime: Runtime, user: Principal, room: Room) -> AsyncIterator[None]:
-    """While this is open, close the socket once this person may not be in the room any more."""
+async def present(
+    websocket: WebSocket, runtime: Runtime, user: Principal, room: Room, written: Draw
+) -> AsyncIterator[None]:
+    """While this is open, count somebody as being there by this socket; close it once they may not be there any more.
+
+    It begins with saying who is there, as `written` puts it.
+    """
     watching = asyncio.create_task(_watch(websocket, runtime, user, room))
     try:
-        yield
+        async with here(runtime, user, room.id):
+            await websocket.send_text(written(await who_is_there(runtime, room.id)))
+            yield
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from apps.accounts import CurrentUser
 from apps.realtime import messages, services
 from apps.realtime.following import PAGE, drawing, follow, murmur_typing
+from apps.realtime.people import people_in
 from apps.realtime.rates import message_rate, room_rate
 from apps.realtime.schemas import (
     Before,
@@ -147,6 +148,7 @@ async def _shown(db: AsyncSession, user: Principal, slug: str, before: int | Non
     read = await services.read_room(db, user, room)
     found = await messages.list_messages(db, user, slug, before=before, sort=Sort.LATEST, limit=SHOWN)
     return {
+        "people": await people_in(db, room.id),
         "room": read,
         "owns": room.owner_id == user.id,
         "latest": room.latest,

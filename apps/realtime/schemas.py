@@ -121,7 +121,8 @@ class MessageRead(ReadSchema):
 class Presence(BaseModel):
     """Who is in a room right now."""
 
-    people: list[Person] = Field(description="Each once, however many windows they have open.")
+    people: list[Person] = Field(description="By name, 100 at most; each once, however many windows they have open.")
+    total: int = Field(description="How many there are.")
 
 
 def name_of(user_id: UUID, name: str) -> str:

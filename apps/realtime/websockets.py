@@ -8,11 +8,12 @@ from pydantic import BaseModel, TypeAdapter
 from apps.realtime import messages
 from apps.realtime.conf import RealtimeSettings
 from apps.realtime.feeds import Feeds
-from apps.realtime.following import drawing, murmur_typing, place, watched
+from apps.realtime.following import drawing, murmur_typing, place, present
 from apps.realtime.schemas import MessageCreate, Slug
 from apps.realtime.services import get_room, topic
 from project.core import CurrentRuntime, NotFound
 from project.core.live import Event
+from project.core.live.hubs import as_json
 from project.core.web.deps import CurrentLimiter, SignedIn
 from project.core.web.sockets import socket
 
@@ -55,6 +56,7 @@ async def talk(
     async with runtime.find(Feeds).follow(room.id) as feed:
         start = feed.newest
         draw = drawing(websocket.app.state.templates)
+        html = websocket.query_params.get("format") == "html"
 
         async def since(last: str) -> list[Event]:
             try:
@@ -75,7 +77,7 @@ async def talk(
             start=str(start),
             render=render,
             received=received,
-            during=watched(websocket, runtime, user, room),
+            during=present(websocket, runtime, user, room, draw if html else as_json),
         )
 
 

@@ -87,9 +87,13 @@ class Heard:
     def __init__(self, answer: httpx2.Response) -> None:
         self._lines = answer.aiter_lines()
 
-    async def next(self) -> tuple[str, str, str]:
+    async def next(self, *, presence: bool = False) -> tuple[str, str, str]:
+        """The next event; of who is there only where it is asked for."""
         async with asyncio.timeout(SECONDS):
-            return await self._next()
+            while True:
+                found = await self._next()
+                if presence == (found[0] == "presence" or 'id="presence"' in found[2]) or found[0] == "closed":
+                    return found
 
     async def _next(self) -> tuple[str, str, str]:
         found: dict[str, list[str]] = {}
@@ -223,7 +227,37 @@ async def test_who_is_writing_is_told_to_the_others(ann: httpx2.AsyncClient, bob
         assert (await ann.post("/realtime/rooms/lobby/typing")).status_code == 204
         assert "Ann is writing" in (await heard.next())[2]
         await say(ann, LOBBY, "done")
-        assert (await own.next())[0] == "message", "nobody is told of their own writing"
+        assert json.loads((await own.next())[2])["body"] == "done", "nobody is told of their own writing"
+
+
+async def test_who_is_there_is_told_as_people_come_and_go(
+    ann: httpx2.AsyncClient, bob: httpx2.AsyncClient, site: Site
+) -> None:
+    nameless = await site.come("")
+    async with following_as(ann, f"{LOBBY}/events") as heard:
+        await until_named(heard, "Ann")
+        async with following_as(bob, PAGE) as page, following_as(bob, PAGE):
+            await until_named(heard, "Ann", "Bob")
+            while "<bdi>Ann</bdi>, <bdi>Bob</bdi>" not in (await page.next(presence=True))[2]:
+                pass
+            people = (await bob.get(f"{LOBBY}/presence")).json()
+            assert ([each["name"] for each in people["people"]], people["total"]) == (["Ann", "Bob"], 2)
+        await until_named(heard, "Ann")
+        async with following_as(nameless, PAGE):
+            told = await heard.next(presence=True)
+            assert "Guest " in told[2]
+            assert "@" not in told[2] + (await ann.get("/realtime/rooms/lobby")).text.replace("ann@example.com", "")
+        await heard.next(presence=True)
+    while (await ann.get(f"{LOBBY}/presence")).json()["total"]:
+        pass
+    assert (await bob.get(f"{ROOMS}/den/presence")).status_code == 200
+    assert (await nameless.get(f"{ROOMS}/den/presence")).status_code == 404
+
+
+async def until_named(heard: Heard, *names: str) -> None:
+    """Return when these people are there, and nobody else."""
+    while [each["name"] for each in json.loads((await heard.next(presence=True))[2])["people"]] != [*names]:
+        pass
 
 
 async def test_a_message_is_drawn_once_in_a_process(
@@ -239,7 +273,7 @@ async def test_a_message_is_drawn_once_in_a_process(
     async with following_as(ann, PAGE, "0") as one, following_as(bob, PAGE, "0") as two:
         await say(ann, LOBBY, "hello")
         assert (await one.next())[2] == (await two.next())[2]
-    assert drawn == ["1"]
+    assert drawn.count("1") == 1
 
 
 async def test_no_database_is_asked_for_what_the_bus_brings(

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_realtime_rooms"
-down_revision = "0006_fetcher_options_outcomes"
+revision = "0008_realtime_rooms"
+down_revision = "0007_core_presence"
 apps = ["realtime"]
 
 
