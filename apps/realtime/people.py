@@ -14,6 +14,7 @@ from project.core.live import Event
 from project.core.live.presence import present
 
 log = get_logger(__name__)
+LEFT = Event("left")
 NAMED = 100  # people who are named; the others are counted
 
 
@@ -42,8 +43,12 @@ async def who_is_there(runtime: Runtime, room_id: UUID) -> Event:
 @asynccontextmanager
 async def here(runtime: Runtime, user: Principal, room_id: UUID) -> AsyncIterator[None]:
     """Count somebody as being there, under the name that others read."""
-    async with runtime.presence.on(where(room_id), replace(user, name=name_of(user.id, user.name))):
-        yield
+    try:
+        async with runtime.presence.on(where(room_id), replace(user, name=name_of(user.id, user.name))):
+            yield
+    finally:
+        # Of two windows that close at once, neither may see that it was the last: whoever follows looks again.
+        await runtime.bus.publish(where(room_id), LEFT)
 
 
 @asynccontextmanager
