@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from apps.accounts.models import Session, User
 from apps.accounts.services import keep_a_superuser
-from project.core import Conflict, Forbidden, ModelAdmin, Principal
+from project.core import AsyncSession, Conflict, Forbidden, ModelAdmin, Principal
+from project.core.live import revoke
 
 
 class UserAdmin(ModelAdmin, model=User):
@@ -50,19 +51,21 @@ class UserAdmin(ModelAdmin, model=User):
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         """End the sessions of whoever is deactivated; raise Conflict when no superuser would be left."""
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         if not (data.get("is_active", True) and data.get("is_superuser", True)):
             await keep_a_superuser(db, without=model.id)
         if not data.get("is_active", True):
             await db.execute(delete(Session).where(col(Session.user_id) == model.id))
+        await revoke(db, model.id)
 
     async def on_model_delete(self, model: User, request: Request) -> None:
         """Raise Conflict for one's own account, and for the last superuser's."""
         if model.id == _principal(request).id:
             raise Conflict("This is your own account. Delete it on your profile page.")
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         await keep_a_superuser(db, without=model.id)
+        await revoke(db, model.id)
 
 
 class SessionAdmin(ModelAdmin, model=Session):
@@ -80,9 +83,10 @@ class SessionAdmin(ModelAdmin, model=Session):
     async def on_model_delete(self, model: Session, request: Request) -> None:
         """Raise Forbidden for a superuser's session, unless a superuser asks."""
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         if not _may_touch(request, await db.get_one(User, model.user_id)):
             raise Forbidden("Only superusers may sign a superuser out.")
+        await revoke(db, model.user_id)
 
 
 def _principal(request: Request) -> Principal:

@@ -13,6 +13,7 @@ from apps.accounts.manager import UserManager
 from apps.accounts.models import Session
 from apps.accounts.schemas import UserCreate, normalise_email
 from project.core import Runtime, command
+from project.core.live import revoke
 from project.core.management import CommandError
 from project.core.management.runserver import make_first_tables
 from project.core.web.validation import field_errors
@@ -61,6 +62,7 @@ async def changepassword(runtime: Runtime, email: str) -> None:
         except InvalidPasswordException as error:
             raise CommandError(str(error.reason)) from None
         await db.exec(delete_rows(Session).where(col(Session.user_id) == user.id))
+        await revoke(db, user.id)
     click.echo(f"The password of {data.email} is changed; its sessions are ended.")
 
 

@@ -75,6 +75,8 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
 
 
 def _session_row(runtime: Runtime, conn: HTTPConnection) -> Any:
+    if by_ticket := getattr(conn.state, "session_id", None):
+        return col(Session.id) == by_ticket
     scheme, _, token = conn.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         try:

@@ -16,6 +16,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.schemas import EmailChange
 from project.core import BadRequest, Conflict, Invalid, Principal, enqueue
 from project.core.jobs.mailing import send_mail
+from project.core.live import revoke
 from project.core.web.limits import Limiter, client_address
 
 DEAD = "This link no longer works: it was used, is too old, or something changed since. Ask for a new one."
@@ -63,6 +64,7 @@ async def reset_password(
         raise Invalid(str(error.reason), field="new_password") from None
     db = manager.user_db.db
     await db.exec(delete(Session).where(col(Session.user_id) == user.id))
+    await revoke(db, user.id)
     await send_mail(db, "mail/accounts/password_changed.html", user.email, {"name": user.name})
     return user
 

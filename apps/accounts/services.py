@@ -33,6 +33,7 @@ from project.core import (
 )
 from project.core.db.queries import contains, order_by
 from project.core.jobs.mailing import send_mail
+from project.core.live import revoke
 from project.core.web.limits import Limiter, client_address
 
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
@@ -134,6 +135,7 @@ async def log_out(db: AsyncSession, user: Principal) -> None:
     row = await db.get(Session, user.session_id)
     if row is not None:
         await db.delete(row)
+        await revoke(db, user.id)
 
 
 async def list_users(
@@ -200,6 +202,7 @@ async def delete_me(
     row = await proven(manager, user, data.password.get_secret_value(), "password")
     await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
+    await revoke(manager.user_db.db, row.id)
 
 
 async def proven(manager: UserManager, user: Principal, password: str, field: str) -> User:

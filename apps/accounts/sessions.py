@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from apps.accounts.models import Session, User
 from project.core import AsyncSession, Invalid, now
+from project.core.live import revoke
 from project.core.web.limits import peer
 
 WRONG = "E-mail or password is not right."
@@ -79,6 +80,7 @@ class SessionStrategy(Strategy[User, UUID]):
 
     async def destroy_token(self, token: str, user: User) -> None:
         await self.db.exec(delete(Session).where(by_token(token)))
+        await revoke(self.db, user.id)
 
 
 def by_token(token: str) -> ColumnElement[bool]:
@@ -105,6 +107,7 @@ async def touch(db: AsyncSession, session_id: UUID) -> None:
 async def end_others(db: AsyncSession, user_id: UUID, keep: UUID) -> None:
     """Sign the person out everywhere but here."""
     await db.exec(delete(Session).where(col(Session.user_id) == user_id, col(Session.id) != keep))
+    await revoke(db, user_id)
 
 
 async def rotate(db: AsyncSession, session_id: UUID) -> str | None:

@@ -6,8 +6,8 @@ from sqladmin.filters import StaticValuesFilter
 from sqlalchemy.ext.asyncio import async_object_session
 from starlette.requests import Request
 
-from apps.fetcher.client import Outcome
 from apps.fetcher.models import Batch, Fetch, Status
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.services import stop
 from project.core import AsyncSession, ModelAdmin
 

@@ -128,12 +128,13 @@ def title_of(page: bytes, charset: str) -> str:
     """The first title of a page in one line of at most 300 printable characters, or nothing."""
     if charset.startswith("utf-16"):
         page, charset = page.decode(charset, "replace").encode(errors="replace"), "utf-8"
+    codec = charset.replace("windows-", "cp")  # Python does not know windows-874
     lower = page.lower()
     start = TITLE.search(lower)
     inside = lower.find(b">", start.start()) + 1 if start else 0
     end = lower.find(b"</title", inside) if inside else -1
     # Cut before unescaping: that takes long numbers, and refuses the longest ones.
-    title = html.unescape(page[inside : min(end, inside + 2000)].decode(charset, "replace")) if end > 0 else ""
+    title = html.unescape(page[inside : min(end, inside + 2000)].decode(codec, "replace")) if end > 0 else ""
     if not title.isprintable():
         title = "".join(letter if letter.isprintable() else " " for letter in title)
     return " ".join(title.split())[:LONGEST_TITLE]

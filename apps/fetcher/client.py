@@ -6,15 +6,15 @@ import re
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from hashlib import sha256
 
 from yarl import URL
 
 from apps.fetcher.body import BadBody, charset_of, inflater, title_of
+from apps.fetcher.outcomes import Failure, FetchError, Outcome
 from project.core import get_logger
 
 log = get_logger(__name__)
@@ -23,59 +23,9 @@ PASSING = {429, 502, 503, 504}  # refusals that may be over in a moment
 HEAD = 65_536  # bytes in which a title is looked for
 BACKOFF = 0.5  # seconds before the first repetition; doubled for each that follows
 LONGEST_URL = 2048
+AHEAD = 1000  # results that may wait while whoever asked for them is busy
 HOST = re.compile(r"\w+://([^/?#]*)")  # good enough to take turns by
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-class Failure(StrEnum):
-    """Why a URL has no result; the values are stable. A private, closed or silent address and a name nobody knows
-    are one failure, so that nobody can look around a network by them."""
-
-    INVALID_URL = "invalid_url"
-    BLOCKED = "blocked"
-    TIMEOUT = "timeout"
-    TOO_LARGE = "too_large"
-    TOO_MANY_REDIRECTS = "too_many_redirects"
-    BAD_REDIRECT = "bad_redirect"
-    BAD_RESPONSE = "bad_response"
-    DISCONNECTED = "disconnected"
-    TLS = "tls"
-    FAILED = "failed"
-
-    @property
-    def message(self) -> str:
-        """The words people read."""
-        return MESSAGES[self]
-
-
-MESSAGES = {
-    Failure.INVALID_URL: "This is not a web address.",
-    Failure.BLOCKED: "This address cannot be reached, or may not be.",
-    Failure.TIMEOUT: "It took too long.",
-    Failure.TOO_LARGE: "The answer is too large.",
-    Failure.TOO_MANY_REDIRECTS: "It was redirected too often.",
-    Failure.BAD_REDIRECT: "It was redirected to something that is not followed.",
-    Failure.BAD_RESPONSE: "The answer cannot be understood.",
-    Failure.DISCONNECTED: "The connection was lost.",
-    Failure.TLS: "The connection is not secure: the site's certificate is not valid.",
-    Failure.FAILED: "It could not be fetched.",
-}
-
-
-class Outcome(StrEnum):
-    """What a URL came to, in three words; the values are stable."""
-
-    OK = "ok"  # an answer below 400
-    REFUSED = "refused"  # an answer of 400 or more
-    FAILED = "failed"  # no answer, or none that counts
-
-
-class FetchError(Exception):
-    """A URL has no result."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.value)
-        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +87,10 @@ class Answer:
 class Transport:
     """What requests go through; it hangs on the Runtime under this name, and tests hang their own there."""
 
+    def turn(self, host: str) -> AbstractAsyncContextManager[None]:
+        """Wait until this host may be asked by one more; whoever came first is let in first."""
+        return nullcontext()
+
     def get(self, url: URL) -> AbstractAsyncContextManager[Answer]:
         """One GET, no redirect followed, nothing decoded. Raises FetchError when it may not be or does not work."""
         raise NotImplementedError
@@ -151,11 +105,10 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     deadline = loop.time() + limits.batch_seconds
     waiting: dict[str, deque[str]] = defaultdict(deque)
     turns = asyncio.Queue[tuple[str, str]]()  # (host, url) whose turn it is: never more of a host than it may have
-    found = asyncio.Queue[Fetched](limits.concurrency)
+    found = asyncio.Queue[Fetched](AHEAD)
     distinct = list(dict.fromkeys(urls))
     for url in distinct:
-        found_host = HOST.match(url)
-        waiting[found_host[1].lower() if found_host else ""].append(url)
+        waiting[_host(url)].append(url)
 
     def next_of(host: str) -> None:
         if waiting[host]:
@@ -164,7 +117,7 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
     async def work() -> None:
         while True:
             host, url = await turns.get()
-            due = loop.time() + limits.delay
+            due = min(loop.time() + limits.delay, deadline)  # when time is up, the rest fails at once
             await found.put(await fetch(url, limits, transport, deadline))
             if limits.delay:
                 loop.call_at(due, next_of, host)
@@ -184,17 +137,19 @@ async def fetch_all(urls: Iterable[str], limits: Limits, transport: Transport) -
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def fetch(url: str, limits: Limits, transport: Transport, deadline: float = float("inf")) -> Fetched:
+async def fetch(url: str, limits: Limits, transport: Transport, deadline: float | None = None) -> Fetched:
     """Fetch one URL, again where that may help; `deadline` is on the loop's clock. Never raises for the URL's sake."""
     loop = asyncio.get_running_loop()
     fetched, began = Fetched(url), loop.time()
-    end = min(began + limits.url_seconds, deadline)
     try:
-        async with asyncio.timeout_at(end):
-            pause = await _attempt(fetched, limits, transport)
-            while pause is not None and loop.time() + pause < end:
-                await asyncio.sleep(pause)
+        async with asyncio.timeout_at(deadline), transport.turn(_host(url)):
+            began = loop.time()  # the URL's own time: what others take of the turns is not part of it
+            end = began + limits.url_seconds
+            async with asyncio.timeout_at(end):
                 pause = await _attempt(fetched, limits, transport)
+                while pause is not None and loop.time() + pause < min(end, deadline or end):
+                    await asyncio.sleep(pause)
+                    pause = await _attempt(fetched, limits, transport)
     except TimeoutError:
         fetched.error = Failure.TIMEOUT
     except Exception:
@@ -202,6 +157,11 @@ async def fetch(url: str, limits: Limits, transport: Transport, deadline: float 
         fetched.error = Failure.FAILED
     fetched.elapsed_ms = round(1000 * (loop.time() - began))
     return fetched
+
+
+def _host(url: str) -> str:
+    found = HOST.match(url)
+    return found[1].lower() if found else ""
 
 
 async def _attempt(fetched: Fetched, limits: Limits, transport: Transport) -> float | None:
@@ -229,6 +189,8 @@ async def _follow(fetched: Fetched, limits: Limits, transport: Transport) -> flo
         fetched.final_url = str(url)
         async with transport.get(url) as answer:
             fetched.status_code = answer.status
+            if answer.status < 200:  # nothing final, and no protocol that was asked for
+                raise FetchError(Failure.BAD_RESPONSE)
             location = answer.headers.get("Location", "") if answer.status in REDIRECTS else ""
             if not location:
                 await _read(fetched, answer, limits)
@@ -279,7 +241,9 @@ def _redirected(url: URL, location: str) -> URL:
         target = url.join(URL(location)).with_fragment(None)
     except ValueError:
         raise FetchError(Failure.BAD_REDIRECT) from None
-    if url.scheme == "https" and target.scheme == "http":
+    text = str(target)  # in ASCII, but for the zone of an IPv6 address: there it may be no text at all
+    downgraded = url.scheme == "https" and target.scheme == "http"
+    if downgraded or len(text) > LONGEST_URL or not text.isascii() or STRANGE.search(text):
         raise FetchError(Failure.BAD_REDIRECT)
     return target
 

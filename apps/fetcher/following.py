@@ -6,8 +6,8 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from apps.fetcher.client import Outcome
 from apps.fetcher.models import ENDED
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.results import EXPORTED, PORTION, arrived, walk
 from apps.fetcher.schemas import BatchRead, FetchRead
 from apps.fetcher.services import get_batch, topic

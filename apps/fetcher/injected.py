@@ -13,9 +13,10 @@ from fastapi import Depends
 from yarl import URL
 
 from apps.fetcher.body import ACCEPTED
-from apps.fetcher.client import Answer, Failure, FetchError, Transport
+from apps.fetcher.client import Answer, Transport
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.guard import Guard
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core import CurrentRuntime
 
 TIMEOUT = httpx2.Timeout(10, connect=5)

@@ -1,6 +1,7 @@
 """What the fetcher does later: open, fetch, record, close; and once in a while it puts things in order."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from uuid import UUID
@@ -37,20 +38,47 @@ async def _fetch(running: Running, batch: Batch, waiting: dict[str, UUID]) -> No
         url_seconds=batch.url_seconds,
         retries=batch.retries,
     )
-    loop, fresh = asyncio.get_running_loop(), list[Fetched]()
-    recorded_at = loop.time()
-    async with aclosing(fetch_all(waiting, limits, running.runtime.find(Transport))) as results:
-        async for fetched in results:
-            fresh.append(fetched)
-            if len(fresh) >= RECORD_ROWS or loop.time() - recorded_at > RECORD_SECONDS:
-                async with running.step() as db:
-                    await record(db, batch.id, running.id, waiting, fresh)
-                done, fresh, recorded_at = done + len(fresh), [], loop.time()
-                await running.progress(done, total)
+    async with (
+        aclosing(fetch_all(waiting, limits, running.runtime.find(Transport))) as results,
+        aclosing(_portions(results)) as portions,
+    ):
+        async for fresh in portions:
+            async with running.step() as db:
+                await record(db, batch.id, running.id, waiting, fresh)
+            done += len(fresh)
+            await running.progress(done, total)
     await running.progress(total, total)
     async with running.unit_of_work() as db:
-        await record(db, batch.id, running.id, waiting, fresh)
         await services.close_batch(db, batch.id, running.id)
+
+
+async def _portions(results: AsyncGenerator[Fetched, None]) -> AsyncGenerator[list[Fetched], None]:
+    """The results, so many or so long together: what has come is handed out however long the next one takes."""
+    fresh, much, room = list[Fetched](), asyncio.Event(), asyncio.Event()
+
+    async def gather() -> None:
+        async for fetched in results:
+            fresh.append(fetched)
+            if len(fresh) >= RECORD_ROWS:
+                room.clear()
+                much.set()
+                await room.wait()
+
+    gathering = asyncio.create_task(gather())
+    gathering.add_done_callback(lambda _: much.set())
+    try:
+        while fresh or not gathering.done():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(much.wait(), RECORD_SECONDS)
+            much.clear()
+            portion, fresh[:] = fresh[:], []
+            if portion:
+                yield portion
+            room.set()
+        await gathering
+    finally:
+        gathering.cancel()
+        await asyncio.gather(gathering, return_exceptions=True)
 
 
 @cron(minute=set(range(0, 60, 5)), unique=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from apps.fetcher.client import Failure, Outcome
+from apps.fetcher.outcomes import Failure, Outcome
 from project.core import Model, Timestamped
 
 

@@ -8,10 +8,10 @@ from fastapi.datastructures import QueryParams
 
 from apps.accounts import CurrentUser
 from apps.fetcher import results, services
-from apps.fetcher.client import Outcome
 from apps.fetcher.conf import Conf
 from apps.fetcher.following import exported
 from apps.fetcher.models import ENDED, Status
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.schemas import (
     BatchCreate,
     BatchId,
@@ -26,6 +26,7 @@ from project.core import (
     AsyncSession,
     CurrentRuntime,
     Form,
+    NotFound,
     PageNumber,
     Principal,
     Submitted,
@@ -152,7 +153,11 @@ async def events(request: Request, batch_id: BatchId, user: CurrentUser, runtime
 
     async def show(_: Event) -> str:
         nonlocal shown
-        shown = await read() | {"live": True}
+        try:
+            shown = await read() | {"live": True}
+        except NotFound:  # deleted meanwhile: there is no page to load again
+            stopped = shown["batch"].model_copy(update={"status": Status.CANCELLED})
+            shown = {"batch": stopped, "latest": [], "query": ""}
         return render_block(request.app.state.templates, "fetcher/batch_detail.html", "progress", shown)
 
     return stream(
@@ -169,4 +174,5 @@ async def _shown(db: AsyncSession, user: Principal, batch_id: UUID, query: Query
     """What the live part shows, as snapshots: a stream goes on when the session has closed."""
     batch = BatchRead.model_validate(await services.get_batch(db, user, batch_id))
     latest = [] if batch.status in ENDED else await results.latest(db, batch_id, LATEST)
-    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(query)}
+    chosen = QueryParams({name: query[name] for name in ("q", "outcome", "sort") if name in query})
+    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(chosen)}

@@ -1,7 +1,7 @@
 """Results of a batch: recorded as they come, listed, followed and exported."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from apps.fetcher.client import Fetched, Outcome
+from apps.fetcher.client import Fetched
 from apps.fetcher.models import Batch, Fetch
+from apps.fetcher.outcomes import Outcome
+from apps.fetcher.quotas import UNFINISHED
 from apps.fetcher.schemas import FetchRead, Sort
 from apps.fetcher.services import CHANGED, get_batch, topic
 from project.core import AsyncSession, NotFound, Principal, Runtime, Slice, now, paginate
@@ -18,13 +20,14 @@ from project.core.db.queries import contains, order_by
 from project.core.live import publish
 
 PORTION = 500  # rows that are in memory at once, of however many
+KEPT = ["outcome", *(each.name for each in fields(Fetched) if each.name != "url")]
 EXPORTED = ["number", *FetchRead.model_fields]
 
 
 async def record(
     db: AsyncSession, batch_id: UUID, job_id: UUID, ids: Mapping[str, UUID], results: Sequence[Fetched]
 ) -> None:
-    """Save results in one write, and count them; raises NotFound when the batch is not this job's any more."""
+    """Save results in one write, and count them; raises NotFound when the batch was stopped, or is another job's."""
     if not results:
         return
     outcomes = [each.outcome for each in results]
@@ -34,14 +37,14 @@ async def record(
         "failed": col(Batch.failed) + outcomes.count(Outcome.FAILED),
         "arrivals": col(Batch.arrivals) + len(results),
     }
-    mine = sa.update(Batch).where(col(Batch.id) == batch_id, col(Batch.job_id) == job_id).values(counted)
-    last = await db.scalar(mine.returning(col(Batch.arrivals)))
+    mine = sa.update(Batch).where(col(Batch.id) == batch_id, col(Batch.job_id) == job_id, UNFINISHED)
+    last = await db.scalar(mine.values(counted).returning(col(Batch.arrivals)))
     if last is None:
         raise NotFound
     moment, first = now(), last - len(results) + 1
     rows = [
-        asdict(each) | {"id": ids[each.url], "outcome": each.outcome, "arrival": first + index, "fetched_at": moment}
-        for index, each in enumerate(results)
+        {name: getattr(each, name) for name in KEPT} | {"id": ids[each.url], "arrival": arrival, "fetched_at": moment}
+        for arrival, each in enumerate(results, first)
     ]
     await db.exec(sa.update(Fetch), params=rows)
     await publish(db, topic(batch_id), CHANGED)

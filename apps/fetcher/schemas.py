@@ -8,8 +8,9 @@ from uuid import UUID
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
-from apps.fetcher.client import LONGEST_URL, Failure, Outcome
+from apps.fetcher.client import LONGEST_URL
 from apps.fetcher.models import Status
+from apps.fetcher.outcomes import Failure, Outcome
 from project.core import ReadSchema
 
 Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]

@@ -6,9 +6,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from apps.fetcher.client import Fetched, Limits, Outcome, Transport, fetch_all
+from apps.fetcher.client import Fetched, Limits, Transport, fetch_all
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import ENDED, Batch, Fetch, Status
+from apps.fetcher.outcomes import Outcome
 from apps.fetcher.quotas import UNFINISHED, take, take_batch
 from apps.fetcher.schemas import BatchCreate
 from project.core import (
@@ -28,6 +29,7 @@ from project.core.db.queries import contains
 from project.core.jobs import Job, State, cancel
 from project.core.live import Event, publish
 
+INSERT_ROWS = 500  # in one statement; others have their turn between two
 CHANGED = Event("changed")  # read the batch again
 
 
@@ -67,8 +69,10 @@ async def create_batch(db: AsyncSession, user: Principal, data: BatchCreate, con
     await take_batch(db, user.id, batch.total, conf)
     db.add(batch)
     await db.flush()
-    rows = [{"id": uuid7(), "batch_id": batch.id, "number": number, "url": url} for number, url in enumerate(urls)]
-    await db.exec(sa.insert(Fetch), params=rows)
+    for start in range(0, len(urls), INSERT_ROWS):
+        part = enumerate(urls[start : start + INSERT_ROWS], start)
+        rows = [{"id": uuid7(), "batch_id": batch.id, "number": number, "url": url} for number, url in part]
+        await db.exec(sa.insert(Fetch), params=rows)
     await _start(db, batch)
     return batch
 
@@ -92,7 +96,7 @@ async def get_batch(db: AsyncSession, user: Principal, batch_id: UUID) -> Batch:
 
 async def cancel_batch(db: AsyncSession, user: Principal, batch_id: UUID) -> Batch:
     """Stop a batch within seconds; what it has stays. One that has ended stays as it is. Raises NotFound."""
-    batch = await get_batch(db, user, batch_id)
+    batch = await _held(db, user, batch_id)
     await stop(db, batch)
     await db.refresh(batch)
     return batch
@@ -109,17 +113,16 @@ async def retry_batch(db: AsyncSession, user: Principal, batch_id: UUID, conf: F
 
     Raises NotFound, TooMany, and Conflict for one that is under way or has nothing to try again.
     """
-    batch = await get_batch(db, user, batch_id)
-    ended = sa.update(Batch).where(col(Batch.id) == batch_id, col(Batch.status).in_(ENDED))
-    if not (await db.exec(ended.values(status=Status.QUEUED, ended_at=None))).rowcount:
+    batch = await _held(db, user, batch_id)
+    if batch.status not in ENDED:
         raise Conflict("This batch is still being fetched.")
+    if batch.ok == batch.total:
+        raise Conflict("Nothing of this batch needs to be tried again.")
+    await take_batch(db, user.id, batch.total - batch.ok, conf)
     bad = sa.update(Fetch).where(col(Fetch.batch_id) == batch_id, col(Fetch.outcome).in_([*Outcome][1:]))
     await db.exec(bad.values(fetched_at=None, outcome=None, arrival=None))
-    await db.refresh(batch)
+    batch.status, batch.ended_at = Status.QUEUED, None
     batch.done, batch.refused, batch.failed = batch.ok, 0, 0
-    if batch.done == batch.total:
-        raise Conflict("Nothing of this batch needs to be tried again.")
-    await take_batch(db, user.id, batch.total - batch.done, conf)
     await _start(db, batch)
     return batch
 
@@ -155,6 +158,12 @@ async def close_stranded(db: AsyncSession) -> None:
     working = sa.exists().where(col(Job.id) == Batch.job_id, col(Job.state).in_([State.QUEUED, State.RUNNING]))
     for batch_id in (await db.exec(select(Batch.id).where(UNFINISHED, ~working))).all():
         await _end(db, batch_id, Status.CANCELLED, UNFINISHED, ~working)
+
+
+async def _held(db: AsyncSession, user: Principal, batch_id: UUID) -> Batch:
+    """The batch, which nobody else changes or deletes until the end of the transaction; raises NotFound."""
+    mine = select(Batch).where(Batch.id == batch_id, Batch.owner_id == user.id)
+    return await get_or_404(db, mine.with_for_update())
 
 
 def _given_to(batch_id: UUID, job_id: UUID) -> sa.ColumnElement[bool]:

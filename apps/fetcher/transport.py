@@ -1,17 +1,20 @@
 """The way out: aiohttp, with the guard at every door it has. Loaded when a site starts, for aiohttp takes a while."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from apps.fetcher.body import ACCEPTED
-from apps.fetcher.client import Answer, Failure, FetchError, Transport
+from apps.fetcher.client import Answer, Transport
 from apps.fetcher.guard import Blocked, Guard
+from apps.fetcher.outcomes import Failure, FetchError
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10  # without a byte
@@ -23,6 +26,8 @@ class AiohttpTransport(Transport):
 
     def __init__(self, guard: Guard, concurrency: int, per_host: int) -> None:
         self._guard = guard
+        self._all, self._per_host = asyncio.Semaphore(concurrency), per_host
+        self._of_host = WeakValueDictionary[str, asyncio.Semaphore]()  # of those that are asked just now
         # aiohttp does not ask the resolver about hosts that look like addresses; the socket factory sees them all.
         connector = aiohttp.TCPConnector(
             resolver=_GuardedResolver(guard), socket_factory=guard.socket, limit=concurrency, limit_per_host=per_host
@@ -41,6 +46,12 @@ class AiohttpTransport(Transport):
 
     async def __aexit__(self, *error: object) -> None:
         await self._session.close()
+
+    @asynccontextmanager
+    async def turn(self, host: str) -> AsyncIterator[None]:
+        """See Transport. The connector has limits too, but lets whoever has just been served in again."""
+        async with self._of_host.setdefault(host, asyncio.Semaphore(self._per_host)), self._all:
+            yield
 
     @asynccontextmanager
     async def get(self, url: URL) -> AsyncIterator[Answer]:

@@ -1,15 +1,21 @@
-"""2,000 URLs at 100 at once: the engine with all its guards, bare aiohttp and bare httpx2, in the same run.
+"""2,000 URLs at 100 at once: the engine with all its guards, bare aiohttp, bare httpx2 and the seed's httpx.
 
 Run by hand: .venv/bin/python -m tests.bench.fetching [rounds] [urls]
-A server process of this bench's own answers 2 kB after 20 ms; rounds alternate, what counts are medians.
+A server process of this bench's own answers 2 kB after 20 ms, so nobody can have more than 5,000 URLs per second;
+rounds alternate, what counts are medians. All run on asyncio's own loop, as the worker does. httpx is no package of
+the site: it is installed into a folder that is thrown away, runs in a process of its own, and gets fewer URLs.
 """
 
 import asyncio
-import socket
+import gc
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -19,9 +25,11 @@ import uvloop
 from apps.fetcher.client import Limits, fetch_all
 from apps.fetcher.guard import Guard
 from apps.fetcher.transport import AiohttpTransport
+from tests.faults.lab import ROOT, answers, free_port, until
 from tests.faults.report import Report
 
 ROUNDS, URLS, CONCURRENCY = 5, 2_000, 100
+SEED, SEED_URLS = "httpx==0.28.1", 400
 LATENCY = 0.02
 PAGE = b"<html><head><title>A page</title></head>" + b"x" * 1960
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(PAGE)
@@ -71,62 +79,104 @@ async def bare_aiohttp(urls: list[str]) -> int:
 
 async def bare_httpx2(urls: list[str]) -> int:
     """The same with httpx2."""
+    return await _bare(httpx2, urls)
+
+
+async def _bare(library: Any, urls: list[str]) -> int:
+    """httpx and httpx2 are used alike."""
     waiting, done = iter(urls), []
 
-    async def work(client: httpx2.AsyncClient) -> None:
+    async def work(client: Any) -> None:
         for url in waiting:
             done.append(len((await client.get(url)).content))
 
-    limits = httpx2.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
-    async with httpx2.AsyncClient(limits=limits, trust_env=False) as client:
+    limits = library.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
+    async with library.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
         await asyncio.gather(*(work(client) for _ in range(CONCURRENCY)))
     return len(done)
 
 
-async def compare(report: Report, port: int, rounds: int, amount: int) -> None:
-    """The rounds, and what they say."""
-    urls = [f"http://127.0.0.1:{port}/{number}" for number in range(amount)]
-    ways: list[Way] = [engine, bare_aiohttp, bare_httpx2]
-    rates: dict[str, list[float]] = {way.__name__: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            started = time.perf_counter()
-            if await way(urls) != amount:
-                raise SystemExit(f"{way.__name__} lost some")
-            rates[way.__name__].append(amount / (time.perf_counter() - started))
-    report.begin(f"{amount:,} URLs, {CONCURRENCY} at once, {rounds} rounds")
-    medians = [statistics.median(each) for each in rates.values()]
-    for (name, each), median in zip(rates.items(), medians, strict=True):
-        report.note(f"{name}, URLs/s", f"median {median:,.0f}, all {[round(one) for one in each]}")
-    report.at_least("the engine by bare aiohttp", 0.8, medians[0] / medians[1])
-    report.at_least("the engine by bare httpx2", 4, medians[0] / medians[2])
-
-
-async def main(report: Report, rounds: int, amount: int) -> None:
-    """Start the server, compare, stop it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.fetching", "serve", str(port))
+@asynccontextmanager
+async def origin() -> AsyncIterator[int]:
+    """The server process, while this is open; gives its port."""
+    port = free_port()
+    server = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, "serve", str(port), cwd=ROOT)
     try:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                break
-            except OSError:
-                await asyncio.sleep(0.05)
-        writer.close()
-        await compare(report, port, rounds, amount)
+        await until(lambda: answers(port), 30)
+        yield port
     finally:
         server.kill()
         await server.wait()
 
 
+async def timed(way: Way, port: int, amount: int) -> tuple[float, float]:
+    """URLs per second, and the microseconds of this process's CPU for each."""
+    urls = [f"http://127.0.0.1:{port}/{number}" for number in range(amount)]
+    started, busy = time.perf_counter(), time.process_time()
+    if await way(urls) != amount:
+        raise SystemExit("some got lost")
+    return amount / (time.perf_counter() - started), 1e6 * (time.process_time() - busy) / amount
+
+
+async def seed(folder: str, port: int) -> tuple[float, float]:
+    """The same numbers of httpx, which runs from that folder."""
+    words = [sys.executable, "-m", __spec__.name, "seed", str(port)]
+    env = os.environ | {"PYTHONPATH": folder}
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, env=env, stdout=subprocess.PIPE)
+    told, _ = await process.communicate()
+    rate, cpu = map(float, told.split())
+    return rate, cpu
+
+
+def run_seed(port: int) -> None:
+    """The process of httpx."""
+    import httpx  # type: ignore[import-not-found]  # only there when the bench runs
+
+    async def bare_httpx(urls: list[str]) -> int:
+        return await _bare(httpx, urls)
+
+    print(*asyncio.run(timed(bare_httpx, port, SEED_URLS)))
+
+
+async def compare(report: Report, folder: str, rounds: int, amount: int) -> None:
+    """The rounds, and what they say."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    ways: list[Way] = [engine, bare_aiohttp, bare_httpx2]
+    gc.freeze()  # as every process of the site does once it is open
+    async with origin() as port:
+        for _ in range(rounds):
+            for way in ways:
+                found.setdefault(way.__name__, []).append(await timed(way, port, amount))
+            found.setdefault("seed", []).append(await seed(folder, port))
+    report.begin(f"{amount:,} URLs ({SEED_URLS} for {SEED}), {CONCURRENCY} at once, {rounds} rounds")
+    for name, each in found.items():
+        rates, cpu = ([one[place] for one in each] for place in (0, 1))
+        seen = f"median {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+        report.note(f"{name}: URLs/s; µs of CPU per URL", f"{seen}; {statistics.median(cpu):.0f}")
+    report.note("the most that this origin can give, URLs/s", f"{CONCURRENCY / LATENCY:,.0f}")
+    for name, wanted in {"bare_aiohttp": 0.8, "bare_httpx2": 4, "seed": 20}.items():
+        ours, theirs = found["engine"], found[name]
+        rate = statistics.median(one[0] for one in ours) / statistics.median(one[0] for one in theirs)
+        busy = statistics.median(one[1] for one in theirs) / statistics.median(one[1] for one in ours)
+        report.at_least(f"engine by {name}", wanted, rate)
+        report.note("the same per second of CPU", f"{busy:.3g}")
+
+
+def main(report: Report, rounds: int, amount: int) -> None:
+    """Fetch httpx, compare."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-m", "pip", "install", "-qqq", "--disable-pip-version-check", "--target", folder, SEED]
+        subprocess.run([sys.executable, *words], check=True)
+        asyncio.run(compare(report, folder, rounds, amount))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         uvloop.run(serve(int(sys.argv[2])))
+    elif sys.argv[1:2] == ["seed"]:
+        run_seed(int(sys.argv[2]))
     else:
         told = Report()
         given = [int(word) for word in sys.argv[1:]]
-        uvloop.run(main(told, *(given + [ROUNDS, URLS][len(given) :])))
+        main(told, *(given + [ROUNDS, URLS][len(given) :]))
         raise SystemExit(0 if told.good else 1)

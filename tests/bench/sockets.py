@@ -75,7 +75,9 @@ def site() -> FastAPI:
 
 
 def serve(port: int) -> None:
-    Server(uvicorn.Config(site(), port=port, log_level="warning", access_log=False, ws_ping_interval=None, **SOCKETS)).run()
+    Server(
+        uvicorn.Config(site(), port=port, log_level="warning", access_log=False, ws_ping_interval=None, **SOCKETS)
+    ).run()
 
 
 class Counting(asyncio.Protocol):
@@ -145,7 +147,10 @@ async def measure(port: int, rounds: int, people: int) -> None:
     for way in WAYS:
         low, middle, high = min(rates[way]), statistics.median(rates[way]), max(rates[way])
         single, cost = statistics.median(delays[way]), statistics.median(costs[way])
-        print(f"{way}: {middle:,.0f} deliveries/s ({low:,.0f} to {high:,.0f}), {cost:.1f} us of the processor for each; ", end="")
+        print(
+            f"{way}: {middle:,.0f} deliveries/s ({low:,.0f} to {high:,.0f}), {cost:.1f} us of the processor for each; ",
+            end="",
+        )
         print(f"one message to all: {single:.1f} ms")
     ratios = [ours / bare for bare, ours in zip(rates["bare"], rates["ours"], strict=True)]
     print(f"ours is {statistics.median(ratios):.2f} of bare ({min(ratios):.2f} to {max(ratios):.2f})")

@@ -54,6 +54,12 @@ async def test_no_cell_is_a_formula(start: str) -> None:
     assert next(csv.reader(io.StringIO(header, newline=""))) == [f"'{start}1"]
 
 
+@pytest.mark.parametrize("space", [" ", "   ", "\u3000", "\xa0", "\x0b"], ids=ascii)
+async def test_no_cell_is_a_formula_after_some_space(space: str) -> None:
+    assert await cells(f"{space}=1+1") == [f"'{space}=1+1", "last"]
+    assert await cells(f"{space}1+1") == [f"{space}1+1", "last"]
+
+
 @pytest.mark.parametrize("number", [-1, -1.5, Decimal("-1.50"), 0, True], ids=str)
 async def test_a_number_stays_one(number: Any) -> None:
     assert await cells(number) == [str(number), "last"]

@@ -1,5 +1,7 @@
 """What hangs on the Runtime: an app's own resource, found by its class."""
 
+import gc
+
 import pytest
 
 from project.core.errors import ConfigurationError
@@ -22,3 +24,9 @@ def test_what_was_provided_is_found_by_its_class(make_settings: MakeSettings) ->
     runtime.provide(Telescope, Telescope())
     runtime.provide(Telescope, toy := ToyTelescope())
     assert runtime.find(Telescope) is toy
+
+
+async def test_what_is_loaded_when_it_opens_is_out_of_the_collectors_sight(make_settings: MakeSettings) -> None:
+    async with Runtime(make_settings()):
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0

@@ -15,7 +15,7 @@ from apps.accounts import sessions
 from apps.accounts.models import User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
-from project.core.live import GAP, Event, streams
+from project.core.live import GAP, Event, publish, revoke, streams
 from project.core.management.browsing import serving
 from project.core.runtime import Runtime
 from project.core.testing.plugin import Databases, MakeSettings
@@ -166,6 +166,42 @@ async def test_the_stream_of_a_session_that_was_revoked_ends(
     await until_nobody_listens(runtime)
 
 
+@pytest.mark.parametrize("path", [EVENTS, LOG])
+async def test_a_stream_ends_as_soon_as_it_is_revoked(site: FastAPI, runtime: Runtime, path: str) -> None:
+    live.KEPT += [Event("made", id="1")]
+    ann, bob = await add_user(site), await add_user(site, "bob@example.com")
+    async with reading(site, path, user=ann) as hers, reading(site, path, user=bob) as his:
+        for reader in (hers, his):
+            await reader.frame()
+        async with runtime.unit_of_work() as db:
+            await sessions.end_others(db, ann.id, keep=uuid4())
+            for event in ("bell", "bell"):
+                await publish(db, live.TOPIC, Event(event))
+            await revoke(db, ann.id)
+            await revoke(db, bob.id)
+        async with asyncio.timeout(SECONDS):
+            while await hers.frame():
+                pass
+        live.KEPT.append(Event("done", id="2"))
+        await runtime.bus.publish(live.TOPIC, live.KEPT[-1])
+        async with asyncio.timeout(SECONDS):
+            while (await his.frame())[0] != "event: done":
+                pass
+
+
+async def test_streams_end_where_a_membership_was_lost(site: FastAPI, runtime: Runtime) -> None:
+    ann = await add_user(site)
+    async with reading(site, user=ann) as reader:
+        await reader.frame()
+        async with runtime.unit_of_work() as db:
+            await revoke(db, ann.id, topic="another/topic")
+            await publish(db, live.TOPIC, Event("made"))
+        assert (await reader.frame())[0] == "event: made"
+        async with runtime.unit_of_work() as db:
+            await revoke(db, ann.id, topic=live.TOPIC)
+        assert await reader.frame() == []
+
+
 async def test_streams_end_when_the_process_stops(site: FastAPI, runtime: Runtime) -> None:
     async with reading(site) as reader:
         await reader.frame()
@@ -297,6 +333,18 @@ async def test_however_often_the_bell_rang_meanwhile_the_log_is_asked_once(
         told = [await anext(frames) for _ in range(3)]
     assert [b"id: 1" in told[1], b"ping" in told[2]] == [True, True]
     assert asked == ["", "", "1"]
+
+
+@pytest.mark.parametrize("last", [b"\xff", b"a b", b"x" * 201], ids=["no ASCII", "a space", "too long"])
+async def test_an_id_that_no_event_can_have_is_none(runtime: Runtime, last: bytes) -> None:
+    async def since(last: str) -> list[Event]:
+        return [Event("state", id=last)]
+
+    headers = [(b"last-event-id", last)]
+    scope = {"type": "http", "method": "GET", "headers": headers, "query_string": b"", "state": {"principal": None}}
+    frames = streams.stream(Request(scope), runtime, "log", since=since).frames
+    async with asyncio.timeout(SECONDS), aclosing(frames):
+        assert b"event: state" in [await anext(frames) for _ in range(2)][1]
 
 
 async def test_a_stream_is_of_a_state_or_of_a_log(runtime: Runtime) -> None:

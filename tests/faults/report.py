@@ -21,6 +21,10 @@ class Report:
         """Demand that it is just this."""
         self._line(what, str(wanted), str(seen), holds=wanted == seen)
 
+    def fits(self, what: str, wanted: str, seen: str, *, holds: bool) -> None:
+        """Demand something that the caller has judged."""
+        self._line(what, wanted, seen, holds=holds)
+
     def at_most(self, what: str, limit: float, seen: float, unit: str = "s") -> None:
         """Demand that it is not more."""
         self._line(what, f"≤ {limit:g} {unit}", f"{seen:.3g} {unit}", holds=seen <= limit)

@@ -20,9 +20,10 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from apps.fetcher.client import Failure, Limits, Transport, fetch
+from apps.fetcher.client import Limits, Transport, fetch
 from apps.fetcher.guard import Guard
 from apps.fetcher.injected import ClientTransport, guarded_client
+from apps.fetcher.outcomes import Failure
 from apps.fetcher.transport import AiohttpTransport
 from tests.faults.report import Report, run
 

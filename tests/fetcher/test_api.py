@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from apps.accounts.testing import SignIn
-from apps.fetcher.client import Failure, FetchError
 from apps.fetcher.injected import http_client
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core.testing.plugin import Manage
 from tests.fetcher.conftest import Script, Site
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import brotli
 import pytest
 
-from apps.fetcher.body import STEP, BadBody, charset_of, inflater, title_of
+from apps.fetcher.body import CODECS, STEP, BadBody, charset_of, inflater, title_of
 
 WORDS = b"Words that are said. " * 10_000
 BOMB = 50_000_000
@@ -110,6 +110,11 @@ def test_a_title_is_one_short_line(text: str, title: str) -> None:
 @pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-16-le", "shift-jis", "iso-2022-jp", "gb18030"])
 def test_a_title_is_read_in_its_charset(charset: str) -> None:
     assert title_of("<title>日本 page</title>".encode(charset), charset) == "日本 page"
+
+
+@pytest.mark.parametrize("charset", sorted(CODECS))
+def test_every_charset_that_is_known_can_be_read(charset: str) -> None:
+    assert title_of("<title>page</title>".encode(charset.replace("windows-", "cp")), charset) == "page"
 
 
 @pytest.mark.parametrize("text", ["<title", "<title>", "<title ", "</title><"])

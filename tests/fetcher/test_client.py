@@ -13,7 +13,10 @@ from aiohttp import web
 from yarl import URL
 
 from apps.fetcher import client
-from apps.fetcher.client import Answer, Failure, FetchError, Limits, fetch, fetch_all
+from apps.fetcher.client import Answer, Limits, fetch, fetch_all
+from apps.fetcher.guard import Guard
+from apps.fetcher.outcomes import Failure, FetchError, Outcome
+from apps.fetcher.transport import AiohttpTransport
 from tests.fetcher.conftest import Fetch, Script, Site
 
 PAGE = "<html><head><title>Grüße &amp; more</title></head></html>".encode("iso-8859-1")
@@ -48,6 +51,17 @@ async def test_redirects_are_followed_by_hand_five_times(get: Fetch, site: Site)
 async def test_redirects_from_https_stay_there_and_can_be_read(script: Script, location: str) -> None:
     script.answers["a.example"] = {"Location": location}
     assert (await fetch("https://a.example/", Limits(), script)).error is Failure.BAD_REDIRECT
+
+
+@pytest.mark.parametrize(
+    "location",
+    [f"/{'x' * 2048}", "http://[fe80::1%25\udcff]/", "http://[fe80::1%25\0]/"],
+    ids=["too long", "half a character", "NUL"],
+)
+async def test_a_redirect_that_no_table_could_keep_is_bad(script: Script, location: str) -> None:
+    script.answers["a.example"] = {"Location": location}
+    found = await fetch("http://a.example/", Limits(), script)
+    assert (found.error, found.final_url) == (Failure.BAD_REDIRECT, "http://a.example/")
 
 
 @pytest.mark.parametrize("url", ["", "words", "example.com", "http://[", "http://a b/", "http://127.0.0.1\\@b/", "/x"])
@@ -201,6 +215,42 @@ async def test_a_batch_ends_with_the_time_it_has() -> None:
     assert found == [Failure.TIMEOUT] * len(URLS)
 
 
+async def test_a_batch_ends_with_its_time_however_far_its_requests_are_apart(script: Script) -> None:
+    async with asyncio.timeout(30):
+        found = [each async for each in fetch_all(URLS, Limits(delay=60, batch_seconds=0.1), script)]
+    assert len(found) == len(URLS)
+
+
+async def test_batches_take_turns_at_a_host(site: Site, guard: Guard) -> None:
+    async with AiohttpTransport(guard, concurrency=10, per_host=1) as transport:
+
+        async def batch(name: str) -> None:
+            urls = [site.url(f"/{name}/{number}") for number in range(5)]
+            async for each in fetch_all(urls, Limits(per_host=1), transport):
+                assert each.error is None
+
+        await asyncio.gather(batch("a"), batch("b"))
+    assert "".join(request.path[1] for request in site.seen) in ("ab" * 5, "ba" * 5)
+
+
+async def test_the_time_of_a_url_begins_with_its_turn(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+
+    @asynccontextmanager
+    async def turn(_: str) -> AsyncIterator[None]:
+        monkeypatch.setattr(loop, "time", lambda: clock() + 1000)
+        await asyncio.sleep(0)
+        yield
+
+    monkeypatch.setattr(script, "turn", turn)
+    found = await fetch(URLS[0], Limits(url_seconds=500), script)
+    assert (found.error, found.elapsed_ms < 500_000) == (None, True)
+    async with asyncio.timeout(30):
+        late = await fetch(URLS[0], Limits(url_seconds=3600), Script(), deadline=loop.time() - 1)
+    assert late.error is Failure.TIMEOUT
+
+
 async def test_what_nobody_waits_for_is_stopped() -> None:
     script = Script(**{"b.example": 404})
     before = asyncio.all_tasks()
@@ -209,3 +259,20 @@ async def test_what_nobody_waits_for_is_stopped() -> None:
         await anext(results)
     assert asyncio.all_tasks() == before
     assert script.busy["all"] == 0
+
+
+async def test_fetching_goes_on_while_results_wait(script: Script) -> None:
+    urls = [f"http://a.example/{number}" for number in range(20)]
+    async with aclosing(fetch_all(urls, Limits(concurrency=2), script)) as results:
+        await anext(results)
+        for _ in range(1000):  # turns of the loop, of which each URL takes a few
+            await asyncio.sleep(0)
+        assert len(script.asked) == len(urls)
+
+
+@pytest.mark.parametrize("status", [0, 99, 101, 199])
+async def test_an_answer_that_is_none_is_bad(status: int) -> None:
+    script = Script(**{"a.example": status})
+    script.gate.set()
+    fetched = await fetch("http://a.example/", Limits(), script)
+    assert (fetched.error, fetched.outcome) == (Failure.BAD_RESPONSE, Outcome.FAILED)

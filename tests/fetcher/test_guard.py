@@ -7,8 +7,9 @@ from aiohttp import web
 from yarl import URL
 
 from apps.fetcher import guard as guard_module
-from apps.fetcher.client import Failure, Limits, Transport, fetch
+from apps.fetcher.client import Limits, Transport, fetch
 from apps.fetcher.guard import AddressInfo, Blocked, Guard, host_and_port, is_public
+from apps.fetcher.outcomes import Failure
 from apps.fetcher.transport import AiohttpTransport
 from tests.fetcher.conftest import Fetch, Site, port
 

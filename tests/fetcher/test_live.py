@@ -26,6 +26,21 @@ async def served(backend: Databases, make_settings: MakeSettings) -> AsyncIterat
             yield app
 
 
+async def test_a_page_hears_the_end_of_a_batch_that_is_deleted(served: FastAPI) -> None:
+    served.state.runtime.provide(Transport, Script())
+    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=served.state.address, trust_env=False) as client:
+        await sign_in_as(client, served, await add_user(served))
+        batch = (await client.post("/api/v1/fetcher/batches", json={"urls": ["http://a.example/"]})).json()
+        async with client.stream("GET", f"/fetcher/batches/{batch['id']}/events") as stream:
+            seen = ""
+            async for line in stream.aiter_lines():
+                if "0 / 1" in line and "0 / 1" not in seen:
+                    await client.delete(f"/api/v1/fetcher/batches/{batch['id']}")
+                seen += line
+        assert "event: end" in seen
+        assert "hx-get" not in seen
+
+
 async def test_a_page_moves_until_its_batch_is_done(served: FastAPI) -> None:
     script = Script()
     served.state.runtime.provide(Transport, script)

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from apps.accounts.testing import SignIn
-from apps.fetcher.client import Failure, FetchError
 from apps.fetcher.models import Fetch
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core.jobs import State
 from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page

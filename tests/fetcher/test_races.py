@@ -57,6 +57,33 @@ async def test_the_quota_of_a_day_is_kept_by_all_at_once(crowd: Crowd) -> None:
     assert sorted(each.status_code for each in fetched) == [200, 429, 429]
 
 
+async def test_one_deletes_and_the_others_find_nothing(crowd: Crowd) -> None:
+    client, _ = crowd
+    address = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
+    asked = [*(client.delete(address) for _ in range(4)), *(client.post(f"{address}/cancel") for _ in range(4))]
+    codes = [each.status_code for each in await asyncio.gather(*asked)]
+    assert sorted(codes[:4]) == [204, 404, 404, 404]
+    assert set(codes[4:]) <= {200, 404}
+
+
+async def test_one_tries_again_and_the_others_are_told_so(crowd: Crowd) -> None:
+    client, jobs = crowd
+    address = (await client.post(BATCHES, json={"urls": URLS})).headers["Location"]
+    await jobs.run()
+    answers = await asyncio.gather(*(client.post(f"{address}/retry") for _ in range(4)))
+    assert sorted(each.status_code for each in answers) == [200, 409, 409, 409]
+    await jobs.run()
+    assert [(await client.get(address)).json()[name] for name in ("status", "done", "failed")] == ["done", 3, 3]
+
+
+async def test_a_batch_that_is_tried_again_is_no_further_one(crowd: Crowd) -> None:
+    client, _ = crowd
+    stopped, _, third = [await client.post(BATCHES, json={"urls": URLS[:1]}) for _ in range(3)]
+    assert third.status_code == 429
+    await client.post(f"{stopped.headers['Location']}/cancel")
+    assert (await client.post(f"{stopped.headers['Location']}/retry")).status_code == 200
+
+
 async def test_only_so_many_batches_of_a_person_are_under_way(crowd: Crowd) -> None:
     client, jobs = crowd
     answers = await asyncio.gather(*(client.post(BATCHES, json={"urls": URLS[:1]}) for _ in range(5)))

@@ -12,8 +12,9 @@ from sqlmodel import select
 
 from apps.accounts.testing import SignIn
 from apps.fetcher import following, jobs as fetcher_jobs, results
-from apps.fetcher.client import Failure, Fetched, FetchError
+from apps.fetcher.client import Fetched
 from apps.fetcher.models import Fetch
+from apps.fetcher.outcomes import Failure, FetchError
 from project.core import NotFound
 from project.core.testing.jobs import Jobs
 from tests.fetcher.conftest import Script

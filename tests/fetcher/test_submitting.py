@@ -9,8 +9,9 @@ from fastapi import FastAPI
 
 from apps.accounts.testing import SignIn, add_user, sign_in_as
 from apps.fetcher import jobs as fetcher_jobs
-from apps.fetcher.client import Failure, Fetched, FetchError, Limits, Transport, fetch_all
+from apps.fetcher.client import Fetched, Limits, Transport, fetch_all
 from apps.fetcher.conf import FetcherSettings
+from apps.fetcher.outcomes import Failure, FetchError
 from apps.fetcher.services import close_stranded
 from project.core import AppSettings, Runtime
 from project.core.jobs import State

@@ -87,7 +87,7 @@ class Presence:
             try:
                 async with self._database.unit_of_work() as db:
                     mine = col(Lease.process) == self._process
-                    renewed = await db.execute(sa.update(Lease).where(mine).values(expires_at=now() + LEASE))
+                    renewed = await db.exec(sa.update(Lease).where(mine).values(expires_at=now() + LEASE))
                     if renewed.rowcount < len(self._held):  # this process was taken for dead
                         await db.execute(sa.delete(Lease).where(mine))
                         fresh = {"expires_at": now() + LEASE}

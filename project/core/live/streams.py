@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from project.core.errors import TooMany
 from project.core.identity import Principal, principal
 from project.core.live.bus import Subscription
-from project.core.live.events import END, GAP, Event
+from project.core.live.events import END, GAP, ID, Event
 from project.core.live.revoking import REVOCATIONS, REVOKED, concerns, still_there
 from project.core.log import get_logger
 
@@ -88,7 +88,7 @@ def stream(
     if runtime.bus.streams[visitor_key(request)] >= MOST:
         raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
-    sent = deque([last] if last else [], REMEMBERED)
+    sent = deque([last] if last and ID.fullmatch(last) else [], REMEMBERED)
     return EventStream(_Stream(request, runtime, topic, snapshot, replay, since, render, until, sent).frames())
 
 

@@ -86,7 +86,7 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, int | float | Decimal):
         return value
     text = _json(value) if isinstance(value, list | dict) else value if isinstance(value, str) else str(_plain(value))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,11 @@
-"""Sockets: a topic over WebSocket, both ways; the equal of a stream, with the same events."""
+"""Sockets: a topic over WebSocket, both ways; the equal of a stream, with the same events.
+
+What is delivered: of a log (`since`), every event once and in order, also to a client that was away and says by
+`?after=` what it had last. Of anything else: each event at most once, and the state again when some were lost.
+
+Codes a client is closed with: 1012 and 1013, come again; 1003, 1008 and 1009, it sent what it may not; 1011, a bug;
+4401, it is nobody any more, or somebody else (one try to come again tells); 4403, this topic is closed to it.
+"""
 
 import asyncio
 import json
@@ -14,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from project.core.errors import TooMany
 from project.core.identity import principal
-from project.core.live.events import Event
+from project.core.live.events import ID, Event
 from project.core.live.hubs import Feed, Hub, Peer
 from project.core.live.revoking import still_there
 from project.core.live.streams import Render, Since, Snapshot, visitor_key
@@ -24,6 +31,7 @@ from project.core.web.problems import Refusal, refusal_of
 from project.core.web.validation import of_body
 
 log = get_logger(__name__)
+PROTOCOL = "uptempo"  # what is chosen among the subprotocols that a client offers
 MOST = 10  # sockets of one visitor in one process
 LARGEST = 65_536  # bytes of a frame
 RATE, BURST = 10.0, 20.0  # frames that a client may send in a second, and at once
@@ -77,9 +85,10 @@ async def socket(
     seats[whose] += 1
     try:
         user = await principal(websocket)
-        last = websocket.query_params.get("after") or websocket.headers.get("last-event-id") or start
+        said = websocket.query_params.get("after") or websocket.headers.get("last-event-id") or ""
+        last = (said if ID.fullmatch(said) else "") or start
         html = websocket.query_params.get("format") == "html" and render is not None
-        await websocket.accept()
+        await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope.get("subprotocols", ()) else None)
         async with during or nullcontext():
             peer = Peer(websocket, user, Feed(snapshot, since, render), html, last)
             await _Conversation(websocket, runtime, peer, received, answer).hold(_hub(websocket, runtime, topic))

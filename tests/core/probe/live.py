@@ -12,7 +12,7 @@ from project.core.web.sockets import socket
 from tests.core.probe.models import Child
 
 TOPIC = "probe/events"
-LAST = {"state": False, "made": False, "done": True}
+LAST = {"state": False, "made": False, "bell": False, "done": True}
 KEPT: list[Event] = []  # what a table would hold
 PORTION = 2
 ASKED: list[str] = []  # what came last, each time that the log was asked

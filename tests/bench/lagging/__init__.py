@@ -1,0 +1,1 @@
+"""An app that notes how late the loop of its process is."""
