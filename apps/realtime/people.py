@@ -14,7 +14,7 @@ from project.core.live import Event
 from project.core.live.presence import present
 
 log = get_logger(__name__)
-LEFT = Event("left")
+OPENED = Event("opened")
 NAMED = 100  # people who are named; the others are counted
 
 
@@ -43,12 +43,10 @@ async def who_is_there(runtime: Runtime, room_id: UUID) -> Event:
 @asynccontextmanager
 async def here(runtime: Runtime, user: Principal, room_id: UUID) -> AsyncIterator[None]:
     """Count somebody as being there, under the name that others read."""
-    try:
-        async with runtime.presence.on(where(room_id), replace(user, name=name_of(user.id, user.name))):
-            yield
-    finally:
-        # Of two windows that close at once, neither may see that it was the last: whoever follows looks again.
-        await runtime.bus.publish(where(room_id), LEFT)
+    async with runtime.presence.on(where(room_id), replace(user, name=name_of(user.id, user.name))):
+        # A window that opens while another of the same person closes is not their first, and no news to the core.
+        await runtime.bus.publish(where(room_id), OPENED)
+        yield
 
 
 @asynccontextmanager
