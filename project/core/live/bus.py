@@ -32,6 +32,12 @@ class Subscription:
         self._events.append(event)
         self._news.set()
 
+    def take(self) -> list[Event]:
+        """All that waits, at once."""
+        taken = list(self._events)
+        self.clear()
+        return taken
+
     def clear(self, *, but: str = "") -> None:
         """Forget what waits, other than events of one type."""
         self._events = deque(event for event in self._events if event.type == but)

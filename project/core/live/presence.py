@@ -99,6 +99,10 @@ class Presence:
     async def _end(self, which: sa.ColumnElement[bool]) -> None:
         try:
             async with self._database.unit_of_work() as db:
+                # Of two that end at once, each would take the other for still there.
+                theirs = sa.tuple_(col(Lease.topic), col(Lease.user_id))
+                same = theirs.in_(sa.select(col(Lease.topic), col(Lease.user_id)).where(which))
+                await db.exec(select(Lease.id).where(same).order_by(col(Lease.id)).with_for_update())
                 ended = await db.scalars(sa.delete(Lease).where(which).returning(Lease))
                 for lease in {(each.topic, each.user_id): each for each in ended}.values():
                     if not await _is_there(db, lease):

@@ -54,6 +54,7 @@ async def socket(
     start: str = "",
     render: Render | None = None,
     received: Received | None = None,
+    answer: Callable[[str], Awaitable[str]] | None = None,
     during: AbstractAsyncContextManager[Any] | None = None,
 ) -> None:
     """Serve a topic until one side closes. Whether this visitor may hear it is asked before, in the handler.
@@ -75,6 +76,7 @@ async def socket(
         render: HTML of an event, or "" for nothing.
         received: is given what the client sent, a JSON object, and may return an event for this client alone. What it
             raises is answered as everywhere: in an error frame, or by closing with 4401 or 1011.
+        answer: instead of `received`, for a protocol of your own: is given each frame as it came, and returns one.
         during: entered once the socket is accepted, left when it has ended.
     """
     seats, whose = runtime.bus.sockets, visitor_key(websocket)
@@ -89,7 +91,7 @@ async def socket(
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope.get("subprotocols", ()) else None)
         async with during or nullcontext():
             peer = Peer(websocket, user, Feed(snapshot, since, render), html, last)
-            await _Conversation(websocket, runtime, peer, received).hold(_hub(websocket, runtime, topic))
+            await _Conversation(websocket, runtime, peer, received, answer).hold(_hub(websocket, runtime, topic))
     finally:
         seats[whose] -= 1
         if not seats[whose]:
@@ -104,8 +106,11 @@ def _hub(websocket: WebSocket, runtime: Runtime, topic: str) -> Hub:
 
 
 class _Conversation:
-    def __init__(self, websocket: WebSocket, runtime: Runtime, peer: Peer, received: Received | None) -> None:
-        self.websocket, self.runtime, self.peer, self.received = websocket, runtime, peer, received
+    def __init__(
+        self, websocket: WebSocket, runtime: Runtime, peer: Peer, received: Received | None, answer: Any
+    ) -> None:
+        self.websocket, self.runtime, self.peer = websocket, runtime, peer
+        self.received, self.answer = received, answer
 
     async def hold(self, hub: Hub) -> None:
         """Read and send until the peer has a code to close with."""
@@ -157,6 +162,9 @@ class _Conversation:
     async def _hear(self, text: str | None) -> None:
         if text is None or len(text.encode()) > LARGEST:
             self.peer.end(1003 if text is None else 1009)
+            return
+        if self.answer:
+            self.peer.put({"type": "websocket.send", "text": await self.answer(text)})
             return
         answer = await self._answer(text)
         if answer and (message := await self.hub.written(answer, self.peer.feed, html=self.peer.html)):
