@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.models import Session, User
+from apps.accounts.models import Group, Session, User
 from apps.accounts.testing import PASSWORD, SignIn, links_for
 from project.core import AsyncSession
 from project.core.live.revoking import REVOCATIONS
@@ -19,6 +19,33 @@ NEW = "a brand new one"
 
 def revoked(bus: RecordedBus) -> set[str]:
     return {event.data["user"] for topic, event in bus.published if topic == REVOCATIONS}
+
+
+@pytest.mark.parametrize("way", ["one", "others", "token", "found token", "refresh token", "reuse"])
+async def test_the_end_of_a_device_or_a_program_is_told(
+    app: FastAPI, client: httpx2.AsyncClient, new_client: NewClient, sign_in: SignIn, bus: RecordedBus, way: str
+) -> None:
+    ann = await sign_in()
+    form = {"username": ann.email, "password": PASSWORD}
+    pair = (await client.post(f"{API}/token", data=form)).json()
+    made = (await client.post(f"{API}/api-tokens", json={"name": "script"})).json()
+    other = (await client.get(f"{API}/sessions")).json()["items"][1]["id"]
+    bus.published.clear()
+    used = pair["refresh_token"]
+    match way:
+        case "one":
+            await client.delete(f"{API}/sessions/{other}")
+        case "others":
+            await client.delete(f"{API}/sessions")
+        case "token":
+            await client.delete(f"{API}/api-tokens/{made['id']}")
+        case "found token" | "refresh token":
+            token = used if way == "refresh token" else made["token"]
+            await new_client(app).post(f"{API}/token/revoke", json={"token": token})
+        case "reuse":
+            shared = used.partition(".")[0]
+            await new_client(app).post(f"{API}/token/refresh", json={"refresh_token": f"{shared}.{'0' * 64}"})
+    assert revoked(bus) == {str(ann.id)}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +75,7 @@ async def test_a_reset_is_told(app: FastAPI, client: httpx2.AsyncClient, sign_in
     assert revoked(bus) == {str(ann.id)}
 
 
-@pytest.mark.parametrize("way", ["deactivate", "delete", "session"])
+@pytest.mark.parametrize("way", ["deactivate", "delete", "session", "token", "group", "no group"])
 async def test_what_staff_does_is_told(
     app: FastAPI,
     client: httpx2.AsyncClient,
@@ -59,12 +86,19 @@ async def test_what_staff_does_is_told(
     way: str,
 ) -> None:
     await sign_in("boss@example.com", is_superuser=True)
-    bob: User = await sign_in("bob@example.com", into=new_client(app))
+    theirs = new_client(app)
+    bob: User = await sign_in("bob@example.com", into=theirs, permissions=["core.job.view"])
+    token = (await theirs.post(f"{API}/api-tokens", json={"name": "script"})).json()["id"]
     row = (await db.exec(select(Session).where(Session.user_id == bob.id))).one()
+    group = (await db.exec(select(Group))).one()
     bus.published.clear()
     if way == "deactivate":
-        await client.post(f"/admin/user/edit/{bob.id}", data={"name": "Bob"})
+        answer = await client.post(f"/admin/user/edit/{bob.id}", data={"name": "Bob"})
+    elif way == "group":
+        answer = await client.post(f"/admin/group/edit/{group.id}", data={"name": "Other", "members": [str(bob.id)]})
     else:
-        pk = {"delete": ("user", bob.id), "session": ("session", row.id)}[way]
-        await client.delete(f"/admin/{pk[0]}/delete?pks={pk[1]}")
+        pk = {"delete": ("user", bob.id), "session": ("session", row.id), "token": ("api-token", token)}
+        kind, key = pk.get(way, ("group", group.id))
+        answer = await client.delete(f"/admin/{kind}/delete?pks={key}")
+    assert not answer.is_error
     assert revoked(bus) == {str(bob.id)}

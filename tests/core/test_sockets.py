@@ -239,6 +239,16 @@ async def test_a_ticket_opens_one_socket_of_its_session(site: FastAPI, runtime: 
         assert await socket.closed() == 4401
 
 
+async def test_an_api_token_is_given_no_ticket(site: FastAPI) -> None:
+    async with httpx2.AsyncClient(base_url=site.state.address) as client:
+        await sign_in_as(client, site, await add_user(site))
+        made = await client.post("/api/v1/accounts/api-tokens", json={"name": "script", "scopes": ["read", "write"]})
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    async with httpx2.AsyncClient(base_url=site.state.address, headers=headers) as program:
+        answer = await program.post("/api/v1/live/tickets")
+    assert (answer.status_code, answer.json()["code"]) == (403, "in_person")
+
+
 @pytest.mark.parametrize("kind", ["forged", "expired", "access", "ended"])
 async def test_what_is_no_ticket_opens_nothing(site: FastAPI, runtime: Runtime, kind: str) -> None:
     ann = await add_user(site)

@@ -296,6 +296,5 @@ class ModelAdmin(ModelView):
 
 def plural(name: str) -> str:
     """`Entry` → `Entries`; for another plural set `name_plural`."""
-    if re.search("[^aeiou]y$", name):
-        return f"{name[:-1]}ies"
+    name = re.sub("([^aeiou])y$", r"\1ie", name)
     return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
+from project.core.errors import Forbidden
 from project.core.signing import Signer
 from project.core.web.deps import TICKET, SignedIn
 
@@ -24,6 +25,8 @@ class Ticket(BaseModel):
 
 @api.post("/tickets", status_code=201)
 async def make_ticket(request: Request, user: SignedIn) -> Ticket:
-    """A ticket for one socket of this session."""
+    """A ticket for one socket of this session; an API token has none, and travels in a header."""
+    if user.scopes is not None:
+        raise Forbidden("An API token opens sockets by its header.", code="in_person")
     signer: Signer = request.app.state.signer
     return Ticket(ticket=signer.sign(TICKET, str(user.session_id), SECONDS))
