@@ -383,6 +383,29 @@ async def test_the_index_shows_what_is_permitted(client: httpx2.AsyncClient, sig
     assert "Jobs queued" in (await client.get("/admin/")).text
 
 
+async def test_the_index_counts_only_what_may_be_seen(clerk: httpx2.AsyncClient, sign_in: SignIn, book: Book) -> None:
+    for word, counts in (("add", 0), ("view", 2)):
+        await sign_in(f"{word}@example.com", into=clerk, is_staff=True, permissions=[BOOK[word]])
+        page = (await clerk.get("/admin/")).text
+        assert {"book", "careless"} <= set(re.findall(r"/admin/([\w-]+)/list", page))
+        assert page.count('class="how-many"') == counts
+
+
+async def test_an_entry_of_the_history_leads_to_its_row_where_that_may_be_seen(
+    client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession
+) -> None:
+    entry = AuditEntry(
+        actor_id=uuid7(), actor="a@example.com", action="retry", kind="core_job", row_id="1", words="x", changes={}
+    )
+    db.add(entry)
+    await db.commit()
+    for word in ("delete", "view"):
+        names = ["core.audit_entry.view", f"core.job.{word}"]
+        await sign_in(f"{word}@example.com", is_staff=True, permissions=names)
+        page = (await client.get(f"/admin/history/details/{entry.id}")).text
+        assert ("/admin/jobs/history/1" in page) == (word == "view")
+
+
 # What code asks for
 
 
