@@ -10,4 +10,5 @@ class Settings(CoreSettings):
         "project",
         "apps.accounts",
         "apps.fetcher",
+        "apps.realtime",
     ]

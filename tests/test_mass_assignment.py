@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from apps.accounts.models import Group, User
 from apps.accounts.refresh import open_family
 from apps.accounts.testing import PASSWORD, add_user, every, links_for, sign_in_as
+from apps.realtime.models import Room
 from project.core.asgi import create_app
 from project.core.db.models import metadata
 from project.core.testing.crawler import VALID, Crawler
@@ -40,15 +41,15 @@ MARKED_NUMBER = 987654321
 MARKED_TIME = "1999-12-31T23:59:59Z"
 MARKS = (MARK, str(MARKED_ID), MARKED_ID.hex, str(MARKED_NUMBER), "1999-12-31")
 REFLECTED = {"sqlite": MetaData(), "postgresql": MetaData()}
-TABLES = sorted(name for name in metadata.tables if name.startswith(("core_", "accounts_", "fetcher_")))
+TABLES = sorted(name for name in metadata.tables if name.startswith(("core_", "accounts_", "fetcher_", "realtime_")))
 NAMES = {
     *(column.name for name in TABLES for column in metadata.tables[name].columns),
     *("role", "roles", "admin", "is_admin", "groups", "group", "members", "permissions", "scopes", "membership"),
     *("password_hash", "verified", "superuser", "staff", "active", "owner", "user", "pk", "_id"),
     *("__class__", "__init__", "__dict__", "_sa_instance_state", "model_fields_set", "__proto__", "constructor"),
 }
-ACTIVE = r"is_|verified|superuser|staff|active|admin|cancel_asked"
-COUNTED = r"version|total|done|failed|attempt|number|size|failures|deaths|elapsed"
+ACTIVE = r"is_|verified|superuser|staff|active|admin|cancel_asked|removed"
+COUNTED = r"version|total|done|failed|attempt|number|size|failures|deaths|elapsed|latest|position"
 EXAMPLES = {  # of what operations ask for
     "current_password": PASSWORD,
     "new_password": "quite another long password",
@@ -59,6 +60,7 @@ EXAMPLES = {  # of what operations ask for
     "urls": ["http://a.example/"],
     "name": "Ann",
     "title": "Mine",
+    "body": "Hello",
     "refresh_token": "upr_x.y",
     "token": "upr_x.y",
     "scopes": ["read"],
@@ -68,7 +70,10 @@ EXAMPLES = {  # of what operations ask for
     "url_seconds": 5,
     "retries": 0,
 }
-ELSEWHERE = {"/api/v1/accounts/login": {"email": "ann@example.com"}}  # where it has to be another one
+ELSEWHERE = {  # where it has to be another one
+    "/api/v1/accounts/login": {"email": "ann@example.com"},
+    "/api/v1/realtime/rooms/{slug}/members": {"email": "bob@example.com"},
+}
 LINKS = {  # which link's token an operation takes
     "/api/v1/accounts/verify/confirm": "/accounts/verify",
     "/api/v1/accounts/password/reset": "/accounts/reset",
@@ -115,6 +120,12 @@ def in_json(valid: Json, more: Json) -> Iterator[tuple[str, str]]:
     yield "in its class", json.dumps(valid | {"__class__": {"__init__": {"__globals__": more}}, "__dict__": more})
 
 
+async def add_room(app: FastAPI, owner: User) -> None:
+    """A room of theirs, for the addresses that lead into one."""
+    async with app.state.runtime.unit_of_work() as db:
+        db.add(Room(slug="lobby", title="Lobby", owner_id=owner.id))
+
+
 @asynccontextmanager
 async def fresh(app: FastAPI, new_client: NewClient, member: bool) -> AsyncIterator[tuple[httpx2.AsyncClient, User]]:
     """A client in a state of the database that is rolled back, and Ann, whom it belongs to if she is signed in."""
@@ -124,6 +135,7 @@ async def fresh(app: FastAPI, new_client: NewClient, member: bool) -> AsyncItera
         await add_user(app, "bob@example.com")
         if member:
             await sign_in_as(client, app, ann)
+        await add_room(app, ann)
         yield client, ann
 
 
@@ -169,7 +181,8 @@ async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
         async with fresh(shared_app, new_client, member) as (client, ann):
             valid = await example(shared_app, ann, path, asked, required)
             before, _ = await snapshot(shared_app)
-            answer = await client.request(method, path, **{"data" if as_form else "json": valid})  # type: ignore[arg-type]
+            url = path.replace("{slug}", "lobby")
+            answer = await client.request(method, url, **{"data" if as_form else "json": valid})  # type: ignore[arg-type]
             assert answer.is_success, f"{method} {path}: {answer.text}"
             wanted, _ = await snapshot(shared_app)
         more = smuggled(asked)
@@ -185,7 +198,7 @@ async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
                     for name in {"token", "refresh_token"} & valid.keys():
                         text = text.replace(valid[name], again[name])
                     request = {"content": text, "headers": {"Content-Type": "application/json"}}
-                answer = await client.request(method, path, **request)
+                answer = await client.request(method, url, **request)
                 rows, held = await snapshot(shared_app)
             assert answer.status_code < 500, f"{method} {path}, {way}"
             assert rows == (wanted if answer.is_success else before), f"{method} {path}, {way}"
@@ -215,7 +228,9 @@ async def test_no_form_takes_what_it_does_not_ask_for(shared_app: FastAPI, new_c
         await add_user(shared_app)
 
     async def member(client: httpx2.AsyncClient) -> None:
-        await sign_in_as(client, shared_app, await add_user(shared_app))
+        ann = await add_user(shared_app)
+        await add_room(shared_app, ann)
+        await sign_in_as(client, shared_app, ann)
 
     async def reader(client: httpx2.AsyncClient) -> None:
         for link in (await links_for(shared_app, await add_user(shared_app))).values():
@@ -239,6 +254,7 @@ async def test_no_form_takes_what_it_does_not_ask_for(shared_app: FastAPI, new_c
             seen.add(f"{place.url.partition('?')[0]} {place.words}")
     assert {"/accounts/signup Sign up", "/accounts/profile Save"} <= seen
     assert any("/fetcher/batches/new" in each for each in seen)
+    assert any("/realtime/rooms/lobby" in each for each in seen)
     assert len(seen) > 10
 
 

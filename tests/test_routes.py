@@ -20,7 +20,7 @@ from project.core.asgi import create_app
 from project.core.testing.plugin import Databases, MakeSettings, Manage, NewClient, running
 from project.core.web.access import ANYONE, SIGNED_IN, who_may
 
-SHIPPED = ["project", "apps.accounts", "apps.fetcher"]
+SHIPPED = ["project", "apps.accounts", "apps.fetcher", "apps.realtime"]
 PUBLIC = {
     "GET /",
     "GET /health/live",
@@ -59,8 +59,9 @@ PUBLIC = {
     "POST /api/v1/accounts/verify/confirm",
     "POST /api/v1/accounts/password/reset",
     "POST /api/v1/accounts/email/confirm",
-    # Leads on to an address that asks who is there
+    # Lead on to addresses that ask who is there
     "GET /fetcher",
+    "GET /realtime",
 }
 WITH_A_TOKEN = {"GET /metrics"}  # asks for METRICS_TOKEN itself
 ID = "0197a0b0-0000-7000-8000-000000000000"

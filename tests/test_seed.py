@@ -26,7 +26,6 @@ from fastapi.testclient import TestClient
 from pydantic import EmailStr
 from sqlalchemy import event
 from sqlmodel.ext.asyncio.session import AsyncSession
-from starlette.websockets import WebSocketDisconnect
 
 import project.app
 from apps.accounts.identity import ACCESS
@@ -333,14 +332,12 @@ async def test_welcome_mail_job(client: httpx2.AsyncClient, jobs: Jobs, mailbox:
     assert page.messages == ["Your e-mail is confirmed. Log in to begin."]
 
 
-@pytest.mark.xfail(strict=True, raises=WebSocketDisconnect, reason="issue 7: realtime")
 def test_websocket_echo(ann: TestClient) -> None:
     with ann.websocket_connect(f"{SOCKETS}/echo") as socket:
         socket.send_text("hello")
         assert socket.receive_text() == "echo: hello"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 7: realtime")
 def test_live_chat(ann: TestClient) -> None:
     rooms = "/api/v1/realtime/rooms"
     created = ann.post(rooms, json={"slug": "lobby", "title": "Lobby", "private": False})

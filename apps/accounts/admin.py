@@ -14,8 +14,9 @@ from apps.accounts.kinds import WORDS, Kind
 from apps.accounts.models import ApiToken, Event, Session, User
 from apps.accounts.policies import may_touch
 from apps.accounts.services import keep_a_superuser
-from project.core import Conflict, Forbidden, ModelAdmin, Principal
+from project.core import AsyncSession, Conflict, Forbidden, ModelAdmin, Principal
 from project.core.db.queries import contains
+from project.core.live import revoke
 
 BY_STAFF = "by staff"
 
@@ -57,21 +58,23 @@ class UserAdmin(ModelAdmin, model=User):
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         """End the sessions and tokens of whoever is deactivated; raise Conflict when no superuser would be left."""
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         if not (data.get("is_active", True) and data.get("is_superuser", True)):
             await keep_a_superuser(db, without=model.id)
         if not data.get("is_active", True):
             await sessions.end_all(db, model.id)
             if model.is_active:
                 await events.note(db, model.id, Kind.SESSIONS_ENDED, None, BY_STAFF)
+        await revoke(db, model.id)
 
     async def on_model_delete(self, model: User, request: Request) -> None:
         """Raise Conflict for one's own account, and for the last superuser's."""
         if model.id == _principal(request).id:
             raise Conflict("This is your own account. Delete it on your profile page.")
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         await keep_a_superuser(db, without=model.id)
+        await revoke(db, model.id)
 
 
 def _person(row: Any, _: str, request: Request) -> Markup | str:
@@ -91,9 +94,10 @@ class Theirs(ModelAdmin):
     async def on_model_delete(self, model: Any, request: Request) -> None:
         """Raise Forbidden for what is a superuser's, unless a superuser asks."""
         db = async_object_session(model)
-        assert db is not None
+        assert isinstance(db, AsyncSession)
         if not may_touch(_principal(request), await db.get_one(User, model.user_id)):
             raise Forbidden("Only superusers may sign a superuser out.")
+        await revoke(db, model.user_id)
         await events.note(db, model.user_id, self.ending, None, BY_STAFF)
 
 

@@ -13,7 +13,7 @@ from apps.accounts import events
 from apps.accounts.kinds import Kind
 from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.schemas import ApiTokenCreate
-from project.core import AsyncSession, Conflict, NotFound, Principal, Slice, now, paginate
+from project.core import AsyncSession, Conflict, NotFound, Principal, Slice, live, now, paginate
 from project.core.errors import NotAuthenticated
 
 PREFIX = "upt_"  # by which programs that look through code for secrets know one
@@ -60,6 +60,7 @@ async def revoke(db: AsyncSession, user: Principal, token_id: UUID, conn: HTTPCo
     name = (await db.execute(mine.returning(col(ApiToken.name)))).scalar()
     if name is None:
         raise NotFound
+    await live.revoke(db, user.id)
     await events.note(db, user.id, Kind.TOKEN_REVOKED, conn, name)
 
 
@@ -68,6 +69,7 @@ async def revoke_found(db: AsyncSession, token: str, conn: HTTPConnection) -> No
     mine = delete(ApiToken).where(col(ApiToken.token_hash) == _hash(token))
     found = (await db.execute(mine.returning(col(ApiToken.user_id), col(ApiToken.name)))).first()
     if found is not None:
+        await live.revoke(db, found[0])
         await events.note(db, found[0], Kind.TOKEN_REVOKED, conn, found[1])
 
 

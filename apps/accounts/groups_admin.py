@@ -10,11 +10,12 @@ from sqlmodel import col, select
 from starlette.requests import Request
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]
 
-from apps.accounts.models import Group
+from apps.accounts.models import Group, Membership
 from apps.accounts.policies import may_give
-from project.core import Forbidden, ModelAdmin, NotFound, Principal
+from project.core import AsyncSession, Forbidden, ModelAdmin, NotFound, Principal
 from project.core.admin.door import visit
 from project.core.admin.rights import Offer
+from project.core.live import revoke
 
 TOO_MUCH = "You cannot give what you may not do yourself, nor change a group that may do more than you may."
 APP = Markup('<fieldset class="permissions"><legend>{}</legend>{}</fieldset>')
@@ -111,10 +112,21 @@ class GroupAdmin(ModelAdmin, model=Group):
         data["permissions"] = sorted({*(data.get("permissions") or []), *unknown})
         if not may_give(_principal(request), data["permissions"]):
             raise Forbidden(TOO_MUCH)
+        await self._ask_members_again(model)
 
     async def on_model_delete(self, model: Group, request: Request) -> None:
         """Raise Forbidden for what is out of reach."""
         await self._within_reach(model, request)
+        await self._ask_members_again(model)
+
+    async def _ask_members_again(self, model: Group) -> None:
+        """What members follow ends where they lose the right to it."""
+        db = async_object_session(model)
+        if db is None:  # a new group, which has none
+            return
+        assert isinstance(db, AsyncSession)
+        for each in await db.exec(select(Membership.user_id).where(col(Membership.group_id) == model.id)):
+            await revoke(db, each)
 
     async def _within_reach(self, model: Group, request: Request) -> set[str]:
         """What the group may do at this moment: somebody else may have given it more since it was shown."""

@@ -10,10 +10,12 @@ from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
 from starlette.requests import HTTPConnection
 
 from apps.accounts import api_tokens, sessions
 from apps.accounts.conf import AccountsSettings
+from apps.accounts.models import Session
 from apps.accounts.refresh import ACCESS as ACCESS, by_access_token
 from project.core import AsyncSession, Forbidden, Principal, Runtime, get_logger, now
 from project.core.identity import principal
@@ -55,10 +57,12 @@ def clear_cookie(response: Response, runtime: Runtime) -> None:
 
 
 async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | None:
-    """The framework's question. A bearer token counts before a cookie; a bad one is nobody.
+    """The framework's question. A ticket counts first, then a bearer token, then a cookie; a bad one is nobody.
 
     Raises Forbidden for an API token that may not do what is asked.
     """
+    if by_ticket := getattr(conn.state, "session_id", None):
+        return await _by_session(runtime, col(Session.id) == by_ticket)
     scheme, _, bearer = conn.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         tokens = _cookies(conn, cookie_name(runtime))

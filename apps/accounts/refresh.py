@@ -21,7 +21,7 @@ from apps.accounts.conf import AccountsSettings
 from apps.accounts.kinds import Kind
 from apps.accounts.models import RefreshToken, Session, User
 from apps.accounts.sessions import SessionStrategy
-from project.core import AsyncSession, Runtime, now
+from project.core import AsyncSession, Runtime, live, now
 from project.core.signing import BadToken, Signer
 
 ACCESS = "accounts.access"
@@ -60,6 +60,7 @@ async def rotate(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token
     row = rows.get(_hash(token))
     if row is None or (row.used_at is not None and moment - row.used_at > GRACE):
         await db.delete(session)
+        await live.revoke(db, session.user_id)
         await events.note(db, session.user_id, Kind.TOKEN_REUSED, conn)
         return None
     if row.used_at is None:
@@ -81,6 +82,7 @@ async def revoke(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token
     if session is None:
         return False
     await db.delete(session)
+    await live.revoke(db, session.user_id)
     await events.note(db, session.user_id, Kind.SIGNED_OUT, conn, "API client")
     return True
 

@@ -36,6 +36,7 @@ from project.core import (
 )
 from project.core.db.queries import contains, order_by
 from project.core.jobs.mailing import send_mail
+from project.core.live import revoke
 from project.core.web.limits import Limiter, client_address
 
 SORTS = {"email": User.email, "name": User.name, "created_at": User.created_at}
@@ -135,6 +136,7 @@ async def log_out(db: AsyncSession, user: Principal, conn: HTTPConnection) -> No
     if row is not None:
         await db.delete(row)
         await events.note(db, user.id, Kind.SIGNED_OUT, conn)
+        await revoke(db, user.id)
 
 
 async def list_users(
@@ -204,6 +206,7 @@ async def delete_me(
     row = await proven(manager, conn, user, data.password.get_secret_value(), "password")
     await keep_a_superuser(manager.user_db.db, without=row.id)
     await manager.delete(row)
+    await revoke(manager.user_db.db, row.id)
 
 
 async def proven(manager: UserManager, conn: HTTPConnection, user: Principal, password: str, field: str) -> User:

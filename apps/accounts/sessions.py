@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi_users.authentication.strategy import Strategy
 from fastapi_users.manager import BaseUserManager
 from sqlalchemy import ColumnElement, and_, delete, not_, or_, update
-from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
@@ -17,6 +16,7 @@ from apps.accounts.kinds import Kind
 from apps.accounts.models import GRANTED, ApiToken, Session, User, granted
 from project.core import AsyncSession, Invalid, NotFound, Principal, Runtime, Slice, now, paginate
 from project.core.db.models import uuid7
+from project.core.live import revoke
 from project.core.signing import Signer
 from project.core.web.limits import peer
 
@@ -121,6 +121,7 @@ class SessionStrategy(Strategy[User, UUID]):
 
     async def destroy_token(self, token: str, user: User) -> None:
         await self.db.exec(delete(Session).where(by_token(self.runtime, token)))
+        await revoke(self.db, user.id)
 
 
 async def _make_room(db: AsyncSession, user_id: UUID) -> None:
@@ -155,6 +156,7 @@ async def end_one(db: AsyncSession, user: Principal, session_id: UUID, conn: HTT
     mine = (col(Session.id) == session_id) & (col(Session.user_id) == user.id)
     if not (await db.exec(delete(Session).where(mine))).rowcount:
         raise NotFound
+    await revoke(db, user.id)
     await events.note(db, user.id, Kind.SESSION_ENDED, conn)
 
 
@@ -172,12 +174,14 @@ async def touch(db: AsyncSession, session_id: UUID) -> None:
 async def end_others(db: AsyncSession, user_id: UUID, keep: UUID) -> None:
     """Sign the person out everywhere but here."""
     await db.exec(delete(Session).where(col(Session.user_id) == user_id, col(Session.id) != keep))
+    await revoke(db, user_id)
 
 
-async def end_all(db: SQLAlchemySession, user_id: UUID) -> None:
+async def end_all(db: AsyncSession, user_id: UUID) -> None:
     """Sign the person out everywhere, and revoke their API tokens."""
-    await db.execute(delete(Session).where(col(Session.user_id) == user_id))
-    await db.execute(delete(ApiToken).where(col(ApiToken.user_id) == user_id))
+    await db.exec(delete(Session).where(col(Session.user_id) == user_id))
+    await db.exec(delete(ApiToken).where(col(ApiToken.user_id) == user_id))
+    await revoke(db, user_id)
 
 
 async def rotate(db: AsyncSession, runtime: Runtime, session_id: UUID) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from project.core.runtime import Runtime
 
-RESERVED = {"api", "admin", "core", "jobs", "health", "metrics", "static", "_dev"}
+RESERVED = {"api", "admin", "core", "jobs", "live", "health", "metrics", "static", "_dev"}
 
 
 @dataclass(frozen=True, slots=True)

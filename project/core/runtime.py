@@ -16,6 +16,7 @@ from project.core.jobs.doorbell import Doorbell
 from project.core.jobs.embedded import NearBell, embedded_worker
 from project.core.jobs.queue import Queue
 from project.core.live.bus import Bus
+from project.core.live.presence import Presence
 from project.core.live.pubsub import RedisBus
 from project.core.mail import Mailer
 from project.core.pool import ThreadPool
@@ -39,6 +40,7 @@ class Runtime:
         self.database = Database(settings)
         self.bus: Bus = RedisBus(settings.REDIS_URL) if self._redis else Bus()
         self.database.info["bus"] = self.bus
+        self.presence = Presence(self.database)
         self.mail = Mailer(settings, [app.path for app in self.registry.apps], self.url)
         self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE, HASH_PATIENCE)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)

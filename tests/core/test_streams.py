@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from uuid import uuid4
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
+from sqlmodel import col
 from starlette.requests import Request
 from starlette.types import Message
 
-from apps.accounts import sessions
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
-from project.core.live import GAP, Event, streams
+from project.core.live import GAP, Event, publish, revoke, streams
 from project.core.management.browsing import serving
 from project.core.runtime import Runtime
 from project.core.testing.plugin import Databases, MakeSettings
@@ -159,11 +159,47 @@ async def test_the_stream_of_a_session_that_was_revoked_ends(
     async with reading(site, user=ann) as reader:
         assert await reader.frames(2) == [["event: state", 'data: {"kept": 0}'], [": ping"]]
         async with runtime.unit_of_work() as db:
-            await sessions.end_others(db, ann.id, keep=uuid4())
+            await db.execute(sa.delete(Session))
         async with asyncio.timeout(SECONDS):
             while await reader.frame():
                 pass
     await until_nobody_listens(runtime)
+
+
+@pytest.mark.parametrize("path", [EVENTS, LOG])
+async def test_a_stream_ends_as_soon_as_it_is_revoked(site: FastAPI, runtime: Runtime, path: str) -> None:
+    live.KEPT += [Event("made", id="1")]
+    ann, bob = await add_user(site), await add_user(site, "bob@example.com")
+    async with reading(site, path, user=ann) as hers, reading(site, path, user=bob) as his:
+        for reader in (hers, his):
+            await reader.frame()
+        async with runtime.unit_of_work() as db:
+            await db.execute(sa.delete(Session).where(col(Session.user_id) == ann.id))
+            for event in ("bell", "bell"):
+                await publish(db, live.TOPIC, Event(event))
+            await revoke(db, ann.id)
+            await revoke(db, bob.id)
+        async with asyncio.timeout(SECONDS):
+            while await hers.frame():
+                pass
+        live.KEPT.append(Event("done", id="2"))
+        await runtime.bus.publish(live.TOPIC, live.KEPT[-1])
+        async with asyncio.timeout(SECONDS):
+            while (await his.frame())[0] != "event: done":
+                pass
+
+
+async def test_streams_end_where_a_membership_was_lost(site: FastAPI, runtime: Runtime) -> None:
+    ann = await add_user(site)
+    async with reading(site, user=ann) as reader:
+        await reader.frame()
+        async with runtime.unit_of_work() as db:
+            await revoke(db, ann.id, topic="another/topic")
+            await publish(db, live.TOPIC, Event("made"))
+        assert (await reader.frame())[0] == "event: made"
+        async with runtime.unit_of_work() as db:
+            await revoke(db, ann.id, topic=live.TOPIC)
+        assert await reader.frame() == []
 
 
 async def test_streams_end_when_the_process_stops(site: FastAPI, runtime: Runtime) -> None:

@@ -4,11 +4,14 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from project.core.db.engine import on_commit
 from project.core.db.session import AsyncSession
 from project.core.live.events import GAP, Event, check_topic, decode, encode
+
+if TYPE_CHECKING:
+    from project.core.live.hubs import Hubs
 
 WAITING = 1000  # events that wait for one listener
 
@@ -29,10 +32,16 @@ class Subscription:
         self._events.append(event)
         self._news.set()
 
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._events.clear()
-        if not self._closed:
+    def take(self) -> list[Event]:
+        """All that waits, at once."""
+        taken = list(self._events)
+        self.clear()
+        return taken
+
+    def clear(self, *, but: str = "") -> None:
+        """Forget what waits, other than events of one type."""
+        self._events = deque(event for event in self._events if event.type == but)
+        if not self._closed and not self._events:
             self._news.clear()
 
     def close(self) -> None:
@@ -66,6 +75,8 @@ class Bus:
     def __init__(self) -> None:
         self._subscriptions: dict[str, set[Subscription]] = {}
         self.streams = Counter[str]()  # {visitor: how many streams they follow}
+        self.sockets = Counter[str]()  # the same of sockets
+        self.hubs: Hubs = {}  # {endpoint and topic: the sockets that follow it}
 
     async def publish(self, topic: str, event: Event) -> None:
         """Send now, from code without a unit of work; never waits, never fails because Redis is away.

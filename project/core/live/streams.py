@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Scope, Send
 
 from project.core.errors import TooMany
 from project.core.identity import Principal, principal
 from project.core.live.bus import Subscription
 from project.core.live.events import END, GAP, ID, Event
+from project.core.live.revoking import REVOCATIONS, REVOKED, concerns, still_there
 from project.core.log import get_logger
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ def stream(
     """
     if (snapshot is None) is (since is None) or (since and replay):
         raise TypeError("a stream has either a snapshot, perhaps with a replay, or a since")
-    if runtime.bus.streams[_visitor(request)] >= MOST:
+    if runtime.bus.streams[visitor_key(request)] >= MOST:
         raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     sent = deque([last] if last and ID.fullmatch(last) else [], REMEMBERED)
     return EventStream(_Stream(request, runtime, topic, snapshot, replay, since, render, until, sent).frames())
 
 
-def _visitor(request: Request) -> str:
+def visitor_key(request: HTTPConnection) -> str:
     """Whoever is signed in, else the address."""
     user: Principal | None = getattr(request.state, "principal", None)
     return str(user.id) if user else request.client.host if request.client else ""
@@ -113,14 +114,14 @@ class _Stream:
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the answer."""
-        streams, whose = self.runtime.bus.streams, _visitor(self.request)
+        streams, whose = self.runtime.bus.streams, visitor_key(self.request)
         streams[whose] += 1
         try:
             yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
             if self.request.method == "HEAD":
                 return
             self.visitor = await principal(self.request)
-            async with self.runtime.bus.subscribe(self.topic) as events:
+            async with self.runtime.bus.subscribe(self.topic, REVOCATIONS) as events:
                 events.put(GAP)
                 while event := await self._next(events):
                     if event is BEAT:
@@ -142,18 +143,23 @@ class _Stream:
 
     async def _next(self, events: Subscription) -> Event | None:
         """What happens next, if only a heartbeat; None when the stream is over."""
-        if time.monotonic() - self.asked >= RECHECK and not await self._is_same_visitor():
-            return None
-        patience = min(HEARTBEAT, self.asked + RECHECK - time.monotonic())
-        ready = await self.runtime.closing.unless(events.ready(patience))
-        if ready is None:
-            return None
-        return await anext(events, None) if ready else BEAT
-
-    async def _is_same_visitor(self) -> bool:
-        self.asked = time.monotonic()
-        authenticate = self.runtime.registry.authenticate
-        return not self.visitor or not authenticate or await authenticate(self.runtime, self.request) == self.visitor
+        while True:
+            if time.monotonic() - self.asked >= RECHECK:
+                self.asked = time.monotonic()
+                if not await still_there(self.runtime, self.request, self.visitor):
+                    return None
+            patience = min(HEARTBEAT, self.asked + RECHECK - time.monotonic())
+            ready = await self.runtime.closing.unless(events.ready(patience))
+            if not ready:
+                return BEAT if ready is False else None
+            event = await anext(events, None)
+            if event is None or event.type != REVOKED:
+                return event
+            if concerns(event, self.visitor):
+                if event.data["topic"] == self.topic:
+                    return None
+                if not event.data["topic"]:
+                    self.asked -= RECHECK
 
     async def _due(self, event: Event) -> Sequence[Event]:
         if event != GAP:
@@ -165,7 +171,7 @@ class _Stream:
         return [each for each in missed if each.id not in self.sent]
 
     async def _logged(self, since: Since, bells: Subscription) -> Sequence[Event]:
-        bells.clear()  # before the question: however many have rung, it is asked once
+        bells.clear(but=REVOKED)  # before the question: however many have rung, it is asked once
         last = self.sent[-1] if self.sent else ""
         found = await since(last)
         if found and found[-1].id not in ("", last):

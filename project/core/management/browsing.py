@@ -14,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from project.core.admin import own
+from project.core.web.server import SOCKETS
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -40,7 +41,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Serve an app, its lifespan run, on a free port of this machine; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, ws="websockets-sansio", lifespan="off", log_level="error", access_log=False, timeout_graceful_shutdown=1
+        app, lifespan="off", log_level="error", access_log=False, timeout_graceful_shutdown=1, **SOCKETS
     )
     server = _Server(config)
     async with app.router.lifespan_context(app):

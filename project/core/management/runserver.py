@@ -105,7 +105,7 @@ def _banner(settings: Settings, base: str, *, reload: bool) -> str:
 def _serve(host: str, port: int, *, reload: bool) -> None:
     import uvicorn
 
-    from project.core.web.server import serve
+    from project.core.web.server import SOCKETS, serve
 
     folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
     config = uvicorn.Config(
@@ -114,7 +114,7 @@ def _serve(host: str, port: int, *, reload: bool) -> None:
         port=port,
         reload=reload,
         reload_dirs=folders if reload else None,
-        ws="websockets-sansio",
+        **SOCKETS,
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Query
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import HTTPConnection
 
+from project.core.db.effects import add_effect
 from project.core.db.session import AsyncSession
 from project.core.errors import NotAuthenticated
 from project.core.identity import Principal, principal
 from project.core.runtime import Runtime
+from project.core.signing import BadToken, Signer
 from project.core.web.limits import Limiter
 
+TICKET = "ticket."  # what a subprotocol begins with that is a ticket, and the tickets' purpose
 READING = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -36,7 +41,20 @@ async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
 
 
 async def signed_in(conn: HTTPConnection) -> Principal:
-    """Whoever is signed in, whichever app says so; raises NotAuthenticated."""
+    """Whoever is signed in, whichever app says so; raises NotAuthenticated. For sockets, too, with a ticket or without.
+
+    A ticket counts once in all processes: its id is kept as an effect.
+    """
+    offered = [each for each in conn.scope.get("subprotocols", ()) if each.startswith(TICKET)]
+    if offered and not hasattr(conn.state, "principal"):
+        signer: Signer = conn.app.state.signer
+        try:
+            claims = signer.read(TICKET, offered[0].removeprefix(TICKET))
+            async with current_runtime(conn).unit_of_work() as db:
+                await add_effect(db, f"{TICKET}{claims['jti']}", {})
+        except (BadToken, IntegrityError):
+            raise NotAuthenticated from None
+        conn.state.session_id = UUID(claims["sub"])
     user = await principal(conn)
     if user is None:
         raise NotAuthenticated

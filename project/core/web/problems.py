@@ -16,7 +16,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from project.core.db.session import lacks_table, sqlstate
 from project.core.errors import DomainError, FieldError, Stale, Unavailable
@@ -28,6 +28,7 @@ log = get_logger(__name__)
 WAIT_SECONDS = 2
 PACED = {"too_many", "busy"}
 PER_SECOND, AT_ONCE, HELD = 50, 20, 1.0
+DENIAL = "websocket.http.response"  # a server that can refuse a socket in words says so
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -217,7 +218,10 @@ def install(app: FastAPI) -> None:
         if refusal.status == 500 and not isinstance(error, HTTPException):
             raise error
         if isinstance(conn, WebSocket):
-            await conn.close({401: 4401, 403: 4403}.get(refusal.status, 1011), refusal.code)
+            if conn.application_state is WebSocketState.CONNECTING and DENIAL in conn.scope.get("extensions", {}):
+                await conn.send_denial_response(problem(conn, refusal))
+            else:
+                await conn.close({401: 4401, 403: 4403}.get(refusal.status, 1011), refusal.code)
             return None
         if refusal.code in PACED:
             await asyncio.sleep(pace.delay())

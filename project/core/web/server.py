@@ -1,9 +1,48 @@
 """uvicorn as this house runs it: open streams end at once when it stops or reloads."""
 
+import random
 import socket
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import ChangeReload
+
+SPREAD = 3.0  # seconds over which sockets are told to come again, when the process stops
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """Lets go of clients that do not read, and says good-bye to the others one after the other."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            self.scope["extensions"]["uptempo.abort"] = self.transport.abort  # type: ignore[assignment]
+
+    def send_receive_event_to_app(self) -> None:
+        try:
+            b"".join(self.frames).decode() if self.curr_msg_data_type == "text" and not self.close_sent else None
+        except UnicodeDecodeError:  # uvicorn would write a traceback for each
+            self.conn.fail(1007)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(1, self.transport.abort)
+
+    def shutdown(self) -> None:
+        grace = self.config.timeout_graceful_shutdown
+        seconds = SPREAD if grace is None else min(SPREAD, grace / 2)
+        self.loop.call_later(random.uniform(0, seconds), self._shutdown)  # noqa: S311 - spread, no secret
+
+    def _shutdown(self) -> None:
+        if not self.disconnected:
+            super().shutdown()
+
+
+SOCKETS: dict[str, Any] = {"ws": SocketProtocol, "ws_max_size": 65_536, "ws_per_message_deflate": False}
 
 
 class Server(uvicorn.Server):

@@ -39,6 +39,7 @@ pages = APIRouter()
 pages.include_router(forms.pages)
 pages.include_router(live.pages)
 sockets = APIRouter()
+sockets.include_router(live.sockets)
 
 
 class ChildCreate(BaseModel):

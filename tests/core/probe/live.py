@@ -1,19 +1,25 @@
 """Events of the probe app: published in a unit of work that may fail, kept, and streamed."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Any
+
+from fastapi import APIRouter, Request, Response, WebSocket
 from pydantic import BaseModel
 
-from project.core import DB, CurrentRuntime
+from project.core import DB, Conflict, CurrentRuntime
 from project.core.live import Event, publish, stream
+from project.core.web.deps import SignedIn
+from project.core.web.sockets import socket
 from tests.core.probe.models import Child
 
 TOPIC = "probe/events"
-LAST = {"state": False, "made": False, "done": True}
+LAST = {"state": False, "made": False, "bell": False, "done": True}
 KEPT: list[Event] = []  # what a table would hold
 PORTION = 2
 ASKED: list[str] = []  # what came last, each time that the log was asked
 api = APIRouter()
 pages = APIRouter()
+sockets = APIRouter()
+RENDERED: list[str] = []  # of each event that became HTML, its type and id
 
 
 class Told(BaseModel):
@@ -70,3 +76,56 @@ async def happening(request: Request, runtime: CurrentRuntime) -> Response:
         return f"<b>\n{event.type}\r\n\rdata: forged</b>"
 
     return stream(request, runtime, TOPIC, snapshot=snapshot, render=render)
+
+
+async def render(event: Event) -> str:
+    """The event as HTML; a whisper looks like nothing."""
+    RENDERED.append(f"{event.type} {event.id}".strip())
+    return "" if event.type == "whisper" else f"<p>{event.type}</p>"
+
+
+async def kept_since(last: str) -> list[Event]:
+    """What is kept after an id, a few at a time."""
+    ASKED.append(last)
+    ids = ["", *(event.id for event in KEPT)]
+    start = ids.index(last)
+    return KEPT[start : start + PORTION]
+
+
+class Said(BaseModel):
+    """What a client may say."""
+
+    body: str
+
+
+@sockets.websocket("/state")
+async def state_socket(websocket: WebSocket, runtime: CurrentRuntime) -> None:
+    """State first, then what happens."""
+
+    async def snapshot() -> list[Event]:
+        return [Event("state", {"kept": len(KEPT)})]
+
+    await socket(websocket, runtime, TOPIC, snapshot=snapshot, render=render)
+
+
+@sockets.websocket("/log")
+async def log_socket(websocket: WebSocket, runtime: CurrentRuntime) -> None:
+    """What is kept, for everybody."""
+    await socket(websocket, runtime, TOPIC, since=kept_since, render=render)
+
+
+@sockets.websocket("/talk")
+async def talk_socket(websocket: WebSocket, runtime: CurrentRuntime, user: SignedIn) -> None:
+    """What is kept, and what is said; only for who is signed in."""
+
+    async def received(frame: dict[str, Any]) -> Event | None:
+        said = Said.model_validate(frame)
+        if said.body == "twin":
+            raise Conflict("There is one like this already.", field="body")
+        if said.body == "bug":
+            raise RuntimeError("password=hunter2-hunter2")
+        KEPT.append(Event("said", {"body": said.body, "by": user.email}, id=str(len(KEPT) + 1)))
+        await runtime.bus.publish(TOPIC, KEPT[-1])
+        return Event("heard")
+
+    await socket(websocket, runtime, TOPIC, since=kept_since, render=render, received=received)

@@ -1,4 +1,7 @@
-// Live parts of a page: what a stream sends takes the place of what its element [data-stream] showed.
+// Live parts of a page: what a stream sends takes the place of what its element [data-stream] showed. One that is
+// a log ([data-stream-log]) grows instead: each element sent takes the place of the one with its id, wherever that
+// stands, or else the end of the log; [data-gone] takes it away. [data-stream-state] says how it goes: open, lost,
+// ended, or refused when the server will not have this visitor any more.
 (() => {
   "use strict";
   const FIRST = 1000;
@@ -10,22 +13,47 @@
     if (stream.last) url.searchParams.set("last_event_id", stream.last);
     const source = new EventSource(url);
     stream.source = source;
-    source.onopen = () => { stream.delay = FIRST; };
+    source.onopen = () => {
+      stream.delay = FIRST;
+      element.dataset.streamState = "open";
+    };
     source.onmessage = ({ data, lastEventId }) => {
       stream.last = lastEventId;
-      if (window.htmx) htmx.swap(element, data, { swapStyle: "innerHTML" });
+      if ("streamLog" in element.dataset) append(element, data);
+      else if (window.htmx) htmx.swap(element, data, { swapStyle: "innerHTML" });
       else element.innerHTML = data;
     };
     source.addEventListener("end", () => {
-      stop(stream);
-      stream.ended = true;
+      finish(element, stream, "ended");
     });
     // A lost connection is taken up again by the browser itself; after an answer such as 503 it would stay away.
-    source.onerror = () => {
+    source.onerror = async () => {
+      element.dataset.streamState = "lost";
       if (source.readyState !== EventSource.CLOSED) return;
       stream.timer = setTimeout(() => start(element, stream), stream.delay);
       stream.delay = Math.min(stream.delay * 2, LONGEST);
+      const answer = await fetch(url, { method: "HEAD", redirect: "manual" }).catch(() => null);
+      if (answer?.type === "opaqueredirect" || [401, 403, 404].includes(answer?.status)) finish(element, stream, "refused");
     };
+  }
+
+  function append(log, html) {
+    const sent = document.createElement("template");
+    sent.innerHTML = html;
+    for (const part of [...sent.content.children]) {
+      const known = part.id && document.getElementById(part.id);
+      if ("gone" in part.dataset) known?.remove();
+      else if (known) known.replaceWith(part);
+      else log.append(part);
+      if (part.isConnected && window.htmx) htmx.process(part);
+    }
+    document.dispatchEvent(new Event("stream:shown"));
+  }
+
+  function finish(element, stream, state) {
+    stop(stream);
+    stream.ended = true;
+    element.dataset.streamState = state;
   }
 
   function stop(stream) {

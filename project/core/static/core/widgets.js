@@ -42,5 +42,6 @@
   });
 
   document.addEventListener("DOMContentLoaded", tellTimes);
+  document.addEventListener("stream:shown", tellTimes);
   setInterval(tellTimes, 30000);
 })();

@@ -1,0 +1,1 @@
+"""Realtime: the front door. Other apps need nothing of it."""

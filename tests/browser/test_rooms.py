@@ -1,0 +1,117 @@
+"""Rooms in real browsers: two people talk; a lost connection is seen, and nothing is lost or doubled by it."""
+
+from uuid import UUID
+
+import httpx2
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+from sqlmodel import select
+
+from apps.accounts import User
+from apps.realtime.models import Room
+from apps.realtime.services import topic
+from project.core.live.revoking import revoke
+from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, PLAIN, Visit, Visitor
+
+
+async def _open(visitor: Visitor, title: str) -> str:
+    page = visitor.page
+    await page.goto("/realtime/rooms/new")
+    await page.get_by_label("Title").fill(title)
+    await page.get_by_role("button", name="Open it").click()
+    await expect(page.get_by_role("heading", name=title)).to_be_visible()
+    return page.url
+
+
+async def _say(page: Page, text: str) -> None:
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def _id_of(visitor: Visitor, site: FastAPI) -> UUID:
+    async with site.state.runtime.unit_of_work(write=False) as db:
+        found: UUID = (await db.exec(select(User.id).where(User.email == visitor.email))).one()
+    return found
+
+
+async def _topic(site: FastAPI, slug: str) -> str:
+    async with site.state.runtime.unit_of_work(write=False) as db:
+        return topic((await db.exec(select(Room.id).where(Room.slug == slug))).one())
+
+
+async def _live(page: Page) -> None:
+    await expect(page.locator("[data-stream-state=open]")).to_be_attached()
+
+
+async def test_two_people_talk(visit: Visit) -> None:
+    ann, bob = await visit(DESKTOP_LIGHT, who="member"), await visit(PHONE_DARK, who="member")
+    url = await _open(ann, "Two talk")
+    await bob.page.goto(url)
+    for each in (ann, bob):
+        await _live(each.page)
+    await expect(ann.page.locator("#presence")).to_contain_text("2 here")
+    await _say(ann.page, "Hello <b>you</b>")
+    for each in (ann, bob):
+        await expect(each.page.locator(".message")).to_have_count(1)
+        await expect(each.page.locator(".message-body")).to_have_text("Hello <b>you</b>")
+    await expect(ann.page.get_by_label("Message", exact=True)).to_have_value("")
+    await expect(ann.page.get_by_label("Message", exact=True)).to_be_focused()
+    await bob.page.get_by_label("Message", exact=True).press_sequentially("I am")
+    await expect(ann.page.get_by_text("is writing…")).to_be_visible()
+    await bob.press(bob.page.get_by_role("button", name="Send"))
+    await expect(ann.page.locator(".message-body").last).to_have_text("I am")
+    await _say(ann.page, "Again")
+    await expect(bob.page.locator(".message")).to_have_count(3)
+    await bob.page.goto("/realtime/rooms")
+    await expect(ann.page.locator("#presence")).to_contain_text("1 here")
+
+
+async def test_a_lost_connection_is_seen_and_nothing_is_lost_or_doubled(visit: Visit, site: FastAPI) -> None:
+    ann, bob = await visit(DESKTOP_LIGHT, who="member"), await visit(DESKTOP_LIGHT, who="member")
+    bob.provokes |= {0, 503}
+    url = await _open(ann, "Lost line")
+    await bob.page.goto(url)
+    await _live(bob.page)
+    await _say(ann.page, "one")
+    await expect(bob.page.locator(".message")).to_have_count(1)
+    await bob.page.route("**/events*", lambda route: route.abort())
+    who, name = await _id_of(bob, site), await _topic(site, "lost-line")
+    async with site.state.runtime.unit_of_work() as db:
+        await revoke(db, who, topic=name)
+    await expect(bob.page.get_by_text("Reconnecting…")).to_be_visible()
+    for text in ("two", "three"):
+        await _say(ann.page, text)
+        await expect(ann.page.locator(".message-body").last).to_have_text(text)
+    await bob.page.unroute("**/events*")
+    await expect(bob.page.locator(".message-body")).to_have_text(["one", "two", "three"])
+    await expect(bob.page.get_by_text("Reconnecting…")).to_be_hidden()
+
+
+async def test_whoever_is_logged_out_elsewhere_is_told(visit: Visit, site: FastAPI) -> None:
+    ann = await visit(DESKTOP_LIGHT, who="member")
+    await _open(ann, "Logged out")
+    await _live(ann.page)
+    cookies = {each["name"]: each["value"] for each in await ann.page.context.cookies()}
+    headers = {"Origin": ann.site}
+    async with httpx2.AsyncClient(base_url=ann.site, cookies=cookies, headers=headers, trust_env=False) as elsewhere:
+        assert (await elsewhere.post("/accounts/logout")).status_code == 303
+    who = await _id_of(ann, site)
+    async with site.state.runtime.unit_of_work() as db:
+        await revoke(db, who)
+    await expect(ann.page.get_by_text("You are not signed in here any more")).to_be_visible()
+    # The browser's own word for an answer that is the log-in page.
+    ann.trouble = [each for each in ann.trouble if "EventSource's response has a MIME type" not in each]
+    await ann.page.get_by_role("link", name="Load the page again").click()
+    await expect(ann.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+async def test_without_javascript_the_latest_is_in_sight_and_one_can_speak(visit: Visit) -> None:
+    plain = await visit(PLAIN, who="member")
+    await _open(plain, "Plain room")
+    for number in range(25):
+        await plain.page.get_by_label("Message", exact=True).fill(f"line {number}")
+        await plain.page.get_by_role("button", name="Send").click()
+    last = plain.page.locator(".message").last
+    await expect(last).to_contain_text("line 24")
+    await expect(last).to_be_in_viewport()
+    await expect(plain.page.get_by_text("Reconnecting…")).to_be_hidden()
