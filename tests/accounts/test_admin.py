@@ -15,6 +15,8 @@ from apps.accounts.models import Session, User
 from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, every, sign_in_as
 from project.core.testing.plugin import NewClient
 
+pytestmark = pytest.mark.any_database
+
 STAFF = every("accounts.user", "accounts.session")
 ON = {"is_active": "y", "is_staff": "y", "is_superuser": "y", "is_verified": "y"}
 

@@ -23,6 +23,8 @@ from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
 from tests.core.test_api_contract import PUBLIC
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 ME, TOKENS = f"{API}/me", f"{API}/api-tokens"
 CONN = HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})

@@ -35,7 +35,7 @@ ASKING = {
     "JSON login": (f"{API}/login", True),
     "page login": ("/accounts/login", False),
 }
-pytestmark = pytest.mark.usefixtures("confirming")
+pytestmark = [pytest.mark.usefixtures("confirming"), pytest.mark.any_database]
 
 
 @pytest.fixture

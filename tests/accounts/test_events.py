@@ -23,6 +23,8 @@ from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
 from project.core.testing.plugin import NewClient
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 ME, LOGIN, EVENTS = f"{API}/me", f"{API}/login", f"{API}/events"
 ANN = {"email": "ann@example.com", "password": PASSWORD}

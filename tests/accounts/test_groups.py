@@ -21,6 +21,8 @@ from project.core import Runtime
 from project.core.identity import Principal
 from project.core.testing.plugin import NewClient
 
+pytestmark = pytest.mark.any_database
+
 GROUPS = every("accounts.group", "accounts.user")
 STRONG = "accounts.session.delete"  # what the staff of these tests lack
 SAVE = {"save": "Save"}

@@ -13,6 +13,8 @@ from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user, confirm_
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.testing.redis_server import RedisServer
 
+pytestmark = pytest.mark.any_database
+
 API, PAGES = "/api/v1/accounts", "/accounts"
 ANN, BOB = "ann@example.com", "bob@example.com"
 WRONG = "not that one, sorry"

@@ -18,6 +18,8 @@ from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 from project.core.testing.plugin import NewClient
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 ANN = {"email": "ann@example.com", "password": PASSWORD}
 NEW = "a brand new one"

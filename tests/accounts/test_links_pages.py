@@ -15,6 +15,8 @@ from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 
+pytestmark = pytest.mark.any_database
+
 NEW = "a brand new one"
 PAGES = ["/accounts/reset", "/accounts/verify", "/accounts/email/confirm"]
 

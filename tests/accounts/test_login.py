@@ -14,6 +14,8 @@ from apps.accounts.testing import PASSWORD, MakeUser, SignIn, add_user
 from project.core import AsyncSession, now
 from project.core.testing.plugin import MakeSettings, NewClient, running
 
+pytestmark = pytest.mark.any_database
+
 ANN = {"email": "ann@example.com", "password": PASSWORD}
 LOGIN, ME, TOKEN = "/api/v1/accounts/login", "/api/v1/accounts/me", "/api/v1/accounts/token"
 

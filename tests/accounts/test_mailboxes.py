@@ -16,6 +16,8 @@ from project.core import AsyncSession
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 STORED = "zoë.k@bücher.example"
 SAME = [

@@ -14,6 +14,8 @@ from apps.accounts.schemas import UserCreate
 from apps.accounts.testing import PASSWORD, MakeUser
 from project.core import AsyncSession, Runtime
 
+pytestmark = pytest.mark.any_database
+
 NEW = "a brand new one"
 
 

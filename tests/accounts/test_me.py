@@ -12,6 +12,8 @@ from apps.accounts.testing import PASSWORD, MakeUser, SignIn
 from project.core import AsyncSession
 from project.core.testing.plugin import NewClient
 
+pytestmark = pytest.mark.any_database
+
 ACCOUNTS = "/api/v1/accounts"
 ME = f"{ACCOUNTS}/me"
 

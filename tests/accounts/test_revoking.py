@@ -13,6 +13,8 @@ from project.core import AsyncSession
 from project.core.live.revoking import REVOCATIONS
 from project.core.testing.plugin import NewClient, RecordedBus
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/accounts"
 NEW = "a brand new one"
 

@@ -12,6 +12,8 @@ from apps.accounts.models import Session
 from apps.accounts.testing import PASSWORD, MakeUser
 from project.core import AsyncSession
 
+pytestmark = pytest.mark.any_database
+
 TOKEN, ME = "/api/v1/accounts/token", "/api/v1/accounts/me"
 FORM = {"username": "ann@example.com", "password": PASSWORD}
 

@@ -30,6 +30,8 @@ from project.core.errors import ConfigurationError
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.web import problems
 
+pytestmark = pytest.mark.any_database
+
 SAVE = {"save": "Save"}
 SHELF = every("shelf.book", "shelf.writer")
 

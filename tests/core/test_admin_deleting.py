@@ -13,6 +13,8 @@ from sqlmodel import select
 from project.core.db.audit import AuditEntry
 from tests.core.library.models import Author, Loan, Novel, Review, Wish
 
+pytestmark = pytest.mark.any_database
+
 Grow = Callable[..., Awaitable[Any]]
 
 

@@ -8,6 +8,8 @@ from sqlalchemy import select
 from apps.accounts.testing import add_user, sign_in_as
 from tests.core.probe.models import Note, Page, State
 
+pytestmark = pytest.mark.any_database
+
 TEXT = "one\ntwo\n\nfour"
 
 

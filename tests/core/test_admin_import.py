@@ -15,6 +15,8 @@ from project.core.admin import importing
 from project.core.db.audit import AuditEntry
 from tests.core.library.models import Author, Mood, Novel
 
+pytestmark = pytest.mark.any_database
+
 GOOD = "title,pages,lent,mood\nEmma,400,True,sad\nPersuasion,,False,\n"
 IMPORT = "/admin/novel/import"
 

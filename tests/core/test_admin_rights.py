@@ -28,6 +28,8 @@ from project.core.testing.plugin import MakeSettings, NewClient
 from project.core.web import problems
 from tests.core.test_admin import SAVE, Book, BookAdmin, Shelf, Writer, WriterAdmin
 
+pytestmark = pytest.mark.any_database
+
 BOOK = {word: f"shelf.book.{word}" for word in ("view", "add", "change", "delete")}
 SECRET_TITLE = "Dune-of-nobody"
 

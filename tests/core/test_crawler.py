@@ -18,6 +18,8 @@ from project.core.testing.rows import rows_of
 from tests.core.probe.models import Parent
 from tests.core.test_page_driver import CONFIG
 
+pytestmark = pytest.mark.any_database
+
 Save = Callable[..., Awaitable[Response]]
 FORM = """<form method="post" action="/odd/save" hx-post="/odd/save" hx-target="this" hx-swap="outerHTML">
     <label>Name <input name="name" required maxlength="20"></label><button>Save</button></form>"""

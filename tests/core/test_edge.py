@@ -8,6 +8,8 @@ import pytest
 from apps.accounts.testing import SignIn
 from project.core.testing.plugin import MakeSettings, running
 
+pytestmark = pytest.mark.any_database
+
 PATHS = ["/", "/administrators", "/api/v1/nothing", "/admin/", "/static/css/site.css", "/api/docs", "/accounts/login"]
 
 

@@ -20,6 +20,8 @@ from project.core.jobs import Job, State, figures
 from project.core.runtime import Runtime
 from project.core.testing.jobs import Jobs
 
+pytestmark = pytest.mark.any_database
+
 LIST = "/admin/jobs/list"
 AddJob = Callable[..., Awaitable[Job]]
 

@@ -25,6 +25,8 @@ from project.core.testing.plugin import Databases, MakeSettings
 from tests.core.conftest import INSTALLED
 from tests.core.test_streams import reading
 
+pytestmark = pytest.mark.any_database
+
 FAILED = "Something went wrong on our side. It has been written down."
 AddJob = Callable[..., Awaitable[Job]]
 

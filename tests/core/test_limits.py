@@ -15,6 +15,8 @@ from project.core.testing.plugin import MakeSettings, running
 from project.core.web import limits
 from project.core.web.limits import Limiter, Rate, Windows, client_address, parse_rate
 
+pytestmark = pytest.mark.any_database
+
 
 async def test_the_window_is_counted_for_each_action_and_key() -> None:
     limiter = Limiter()

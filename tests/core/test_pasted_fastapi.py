@@ -14,6 +14,8 @@ from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.testing.plugin import MakeSettings, NewClient, running
 
+pytestmark = pytest.mark.any_database
+
 API = "/api/v1/pasted"
 SOCKET = "ws://127.0.0.1:8000/pasted/items/3/ws"
 

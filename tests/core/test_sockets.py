@@ -29,6 +29,8 @@ from project.core.web.server import SocketProtocol
 from tests.core.conftest import INSTALLED
 from tests.core.probe import live
 
+pytestmark = pytest.mark.any_database
+
 SECONDS = 15
 STATE, LOG, TALK = "/probe/state", "/probe/log", "/probe/talk"
 

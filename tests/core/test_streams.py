@@ -22,6 +22,8 @@ from project.core.testing.plugin import Databases, MakeSettings
 from tests.core.conftest import INSTALLED
 from tests.core.probe import live
 
+pytestmark = pytest.mark.any_database
+
 EVENTS = "/api/v1/probe/events"
 LOG = "/api/v1/probe/log"
 SECONDS = 15

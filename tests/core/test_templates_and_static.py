@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from project.core.templating import environment
 from project.core.web.static.sources import Sources
 
+pytestmark = pytest.mark.any_database
+
 
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from apps.fetcher.outcomes import Failure, FetchError
 from project.core.testing.plugin import Manage
 from tests.fetcher.conftest import Script, Site
 
+pytestmark = pytest.mark.any_database
+
 FETCH = "/api/v1/fetcher/fetch"
 MULTI = "/api/v1/fetcher/multi-fetch"
 A, B, C = "http://a.example/", "http://b.example/", "http://c.example/"

@@ -13,7 +13,7 @@ from project.core.testing.jobs import Jobs
 from project.core.testing.pages import Page
 from tests.fetcher.conftest import Script
 
-pytestmark = pytest.mark.usefixtures("scripted")
+pytestmark = [pytest.mark.usefixtures("scripted"), pytest.mark.any_database]
 
 
 async def test_urls_are_submitted_and_seen(either_page: Page, sign_in: SignIn, jobs: Jobs, scripted: Script) -> None:

@@ -19,7 +19,7 @@ from project.core import NotFound
 from project.core.testing.jobs import Jobs
 from tests.fetcher.conftest import Script
 
-pytestmark = pytest.mark.usefixtures("scripted")
+pytestmark = [pytest.mark.usefixtures("scripted"), pytest.mark.any_database]
 BATCHES = "/api/v1/fetcher/batches"
 URLS = ["http://a.example/", "http://b.example/x_y", "http://c.example/", "words"]
 

@@ -18,7 +18,7 @@ from project.core.jobs import State
 from project.core.testing.jobs import Jobs
 from tests.fetcher.conftest import Script
 
-pytestmark = pytest.mark.usefixtures("scripted")
+pytestmark = [pytest.mark.usefixtures("scripted"), pytest.mark.any_database]
 BATCHES = "/api/v1/fetcher/batches"
 URLS = ["http://a.example/", "http://b.example/", "http://c.example/"]
 

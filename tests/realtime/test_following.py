@@ -26,6 +26,8 @@ from project.core.management.browsing import serving
 from project.core.testing.plugin import Databases, MakeSettings
 from tests.realtime.conftest import LOBBY, ROOMS, enter, say
 
+pytestmark = pytest.mark.any_database
+
 SECONDS = 20
 PAGE = "/realtime/rooms/lobby/events"
 

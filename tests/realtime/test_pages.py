@@ -9,6 +9,8 @@ from project.core.testing.htmx import HtmxPage
 from project.core.testing.pages import Page
 from tests.realtime.conftest import LOBBY, ROOMS, Person, bodies, say
 
+pytestmark = pytest.mark.any_database
+
 EVIL = '<img src=x onerror=alert(1)>"\'><a href="javascript:alert(1)" hx-get=/ data-hx-get=/>'
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from tests.realtime.conftest import LOBBY, ROOMS, Person, bodies, say
 
+pytestmark = pytest.mark.any_database
+
 
 async def test_a_room_is_opened_and_found(ann: httpx2.AsyncClient, bob: httpx2.AsyncClient) -> None:
     answer = await ann.post(ROOMS, json={"slug": "lobby", "title": "  Lobby ", "private": False})

@@ -17,6 +17,8 @@ from project.core.testing.sockets import Socket, connected
 from tests.realtime.conftest import LOBBY, ROOMS, bodies, say
 from tests.realtime.test_following import Site, ann, bob, site
 
+pytestmark = pytest.mark.any_database
+
 __all__ = ["ann", "bob", "site"]
 WS = "/realtime/rooms/lobby/ws"
 
