@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import asyncpg
+import brotli
 import pytest
 from click.testing import CliRunner, Result
 from fastapi import APIRouter, Response
@@ -95,7 +96,9 @@ def shop(postgresql_url: str, make_settings: MakeSettings, tmp_path_factory: pyt
         rows = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO SHOP"
         asyncio.run(made.execute(f"CREATE ROLE SHOP LOGIN PASSWORD '{PASSWORD}'", rights, rows))
         runtime = Runtime(make_settings(**settings))
-        collect(sources_of(runtime), runtime.settings.static_root)
+        with pytest.MonkeyPatch.context() as quick:
+            quick.setattr(brotli, "compress", bytes)  # seconds, for files that nobody reads here
+            collect(sources_of(runtime), runtime.settings.static_root)
         yield made
     asyncio.run(made.execute("DROP OWNED BY SHOP"))
     asyncio.run(databases.close())
@@ -152,6 +155,7 @@ ERRORS = {
     "plain static files": Wrong("core.E113", {"STATIC_URL": "http://cdn.example/static/"}),
     "a data folder nobody may write": Wrong("core.E116", {"DATA_DIR": Path("/proc/shop")}),
     "no browser assets": Wrong("core.E117", {"DATA_DIR": "{folder}/bare"}),
+    "a database without this user": Wrong("core.E120", {"DATABASE_URL": "{stranger}"}),
     "a database that is away": Wrong("core.E120", {"DATABASE_URL": NOWHERE}),
     "waiting migrations": Wrong(
         "core.E121",
@@ -194,7 +198,12 @@ INFO = ("database", "REVOKE CREATE ON SCHEMA public FROM SHOP", "GRANT CREATE ON
 @pytest.fixture
 def checked_when(shop: Shop, checked: Checked, monkeypatch: pytest.MonkeyPatch, migrated_file: Path) -> Checked:
     """Run it on the shop with one thing wrong."""
-    places = {"folder": shop.folder, "port": shop.redis.port, "owner": shop.owner.render_as_string(hide_password=False)}
+    places = {
+        "folder": shop.folder,
+        "port": shop.redis.port,
+        "owner": shop.owner.render_as_string(hide_password=False),
+        "stranger": shop.database.set(username="stranger").render_as_string(hide_password=False),
+    }
 
     def run(wrong: Wrong, *words: str, **changes: object) -> Result:
         (shop.folder / "migrated.sqlite3").write_bytes(migrated_file.read_bytes())

@@ -22,6 +22,7 @@ from project.core.web.access import ANYONE, who_may
 
 MOST, AT_ONCE, PATIENCE = 60, 4, 4.0  # pages, requests side by side, seconds that one may take
 DOCS = ("/api/docs", "/api/openapi.json", "/docs", "/redoc", "/openapi.json")
+LIVE, READY = "/health/live", "/health/ready"
 STRANGER = "check.invalid"  # a host no site has (RFC 2606)
 
 ANY_HOST = Finding(
@@ -148,7 +149,7 @@ async def _look(client: Client, log_out: str) -> list[Finding]:
             return await client.send(path, method, **headers)
 
     stranger, forged, left, *answers = await asyncio.gather(
-        ask("/", host=STRANGER),
+        ask(LIVE, host=STRANGER),
         ask(log_out, "POST", origin=f"https://{STRANGER}", sec_fetch_site="cross-site"),
         ask(log_out, "POST"),
         *(ask(path) for path in _addresses(client.app)),
@@ -182,8 +183,9 @@ def _log_out(runtime: Runtime) -> str:
 
 
 def _failures(answers: list[Answer]) -> Iterator[Finding]:
-    # 503 is how it says that the database is away, which another check tells
-    if broken := [each for each in answers if each.status >= 500 and each.status != 503]:
+    # While the database is away or not migrated, which another check tells, pages may well fail.
+    ready = all(each.status == 200 for each in answers if each.path == READY)
+    if broken := [each for each in answers if each.status >= 500 and ready]:
         yield FAILS.of(paths=_paths(broken))
     if slow := [each for each in answers if not each.status]:
         yield SLOW.of(seconds=PATIENCE, paths=_paths(slow))
