@@ -19,7 +19,7 @@ REFUSED = Finding("core.E003", "error", "The site cannot be built: {reason}", "M
 
 @declare(HIDDEN, tags=["apps"])
 def commands(runtime: Runtime) -> Iterator[Finding]:
-    """What two have the name of."""
+    """The names of the apps' commands."""
     return (HIDDEN.of(name=name) for name in runtime.registry.commands if name in catalogue.CORE)
 
 

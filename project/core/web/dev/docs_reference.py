@@ -50,7 +50,7 @@ def commands(runtime: Runtime) -> str:
             groups.setdefault(app.title or app.label, []).extend(app.commands)
     parts = ["# Every command", "As `python3 manage.py help <command>` says it, too."]
     for title, listed in groups.items():
-        parts += [f"## {title}", *(f"### `{each.name}`\n\n```text\n{_help(each)}\n```" for each in listed)]
+        parts += [f"## {title}", *(_command(name, each) for one in listed for name, each in _and_its_own(one))]
     return "\n\n".join(parts)
 
 
@@ -66,7 +66,7 @@ def checks(runtime: Runtime) -> str:
         *(_finding(found) for found in (BROKEN, above.REFUSED)),
     ]
     for one in every:
-        when = "With `--deploy`" if one.deploy else "Always"
+        when = "Made by `check --deploy`" if one.deploy else "Made always"
         tags = ", ".join(f"`{tag}`" for tag in one.tags) or "none"
         about = " ".join((one.run.__doc__ or "").split())
         parts += [
@@ -132,11 +132,17 @@ def _default(value: Any) -> str:
     return "unset" if value is None else f"`{value}`" if str(value) else "empty"
 
 
-def _help(command: click.Command) -> str:
-    context = click.Context(
-        command, info_name=f"manage.py {command.name}", terminal_width=WIDTH, max_content_width=WIDTH
-    )
-    return command.get_help(context)
+def _and_its_own(command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command, then the commands it is made of: `jobs`, `jobs list`, …"""
+    yield command.name or "", command
+    if isinstance(command, click.Group):
+        yield from ((f"{command.name} {name}", each) for name, each in command.commands.items())
+
+
+def _command(name: str, command: click.Command) -> str:
+    width = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    told = command.get_help(click.Context(command, info_name=f"manage.py {name}", **width))
+    return f"### `{name}`\n\n```text\n{told}\n```"
 
 
 def _finding(found: Finding) -> str:
@@ -144,5 +150,5 @@ def _finding(found: Finding) -> str:
 
 
 def _words(text: str) -> str:
-    """What is filled in later becomes …, and Markdown reads nothing but `code` as its own."""
-    return re.sub(r"([*_<\[\]])", r"\\\1", re.sub(r"\{\w+(![rs])?\}", "…", text))
+    """What is filled in later is told from the rest, and Markdown reads nothing but `code` as its own."""
+    return re.sub(r"\{(\w+)(![rs])?\}", r"*\1*", re.sub(r"([*_<\[\]])", r"\\\1", text))
