@@ -3,7 +3,9 @@
 import asyncio
 import re
 import secrets
+import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -314,6 +316,24 @@ def test_what_a_page_really_sends_is_looked_at(
 )
 def test_only_this_machine_needs_no_password_for_redis(host: str, here: bool) -> None:
     assert redis_checks._is_here(host) == here
+
+
+def test_a_redis_that_hangs_or_is_old_is_found(shop: Shop, checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.redis.halt()
+    try:
+        assert found(checked("--tag", "redis")) == ["core.E130"]
+    finally:
+        shop.redis.go_on()
+    monkeypatch.setattr(redis_checks, "OLDEST", (99, 0))
+    assert found(checked("--tag", "redis")) == ["core.E134"]
+
+
+def test_a_database_that_hangs_is_one_finding_in_time(checked: Checked) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+        url = f"postgresql://shop:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/shop"
+        began = time.monotonic()
+        assert found(checked(DATABASE_URL=url, DB_POOL_TIMEOUT=1)) == ["core.E120"]
+        assert time.monotonic() - began < checks.SECONDS
 
 
 def test_a_site_that_does_not_start_is_one_finding(checked: Checked, plug: Plug) -> None:

@@ -183,9 +183,9 @@ def _log_out(runtime: Runtime) -> str:
 
 
 def _failures(answers: list[Answer]) -> Iterator[Finding]:
-    # While the database is away or not migrated, which another check tells, pages may well fail.
-    ready = all(each.status == 200 for each in answers if each.path == READY)
-    if broken := [each for each in answers if each.status >= 500 and ready]:
+    if any(each.status == 503 for each in answers if each.path == READY):
+        return  # the database is away or not migrated, which another check tells: pages may well fail
+    if broken := [each for each in answers if each.status >= 500]:
         yield FAILS.of(paths=_paths(broken))
     if slow := [each for each in answers if not each.status]:
         yield SLOW.of(seconds=PATIENCE, paths=_paths(slow))
