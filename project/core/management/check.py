@@ -23,7 +23,7 @@ def commands(runtime: Runtime) -> Iterator[Finding]:
     return (HIDDEN.of(name=name) for name in runtime.registry.commands if name in catalogue.CORE)
 
 
-@click.command()
+@click.command(epilog="Example: manage.py check --deploy --tag database --fail-level warning")
 @click.argument("apps", nargs=-1)
 @click.option("--deploy", is_flag=True, help="Check for production as well: connect, start the site, send requests.")
 @click.option("--tag", "-t", "tags", multiple=True, help="Only the checks with this tag; may be repeated.")
