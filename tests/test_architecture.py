@@ -30,12 +30,12 @@ FLOORS = [
     {"db", "live", "mail"},
     {"jobs"},
     {"apps", "runtime"},
-    {"web", "site_checks"},
+    {"web"},
     {"admin"},
-    {"asgi", "worker"},
+    {"asgi", "worker", "site_checks"},
     {"management", "testing"},
 ]
-BUDGET = 9100  # lines of code in the core beside the test kit
+BUDGET = 9870  # lines of code in the core beside the test kit
 KIT_BUDGET = 1400
 INSIDE_AN_APP = {
     "app": 0,

@@ -127,8 +127,13 @@ class Settings(EnvSettings):
     METRICS_TOKEN: SecretStr = Field(
         default=SecretStr(""), description="What a scraper sends as its bearer token; empty means there is no /metrics."
     )
+    SILENCED_CHECKS: Names = Field(default=[], description="Ids of what `check` finds and this site means to be so.")
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
+    WEB_CONCURRENCY: int = Field(default=1, ge=1, le=1000, description="Web processes of this site, in all.")
+    WORKER_PROCESSES: int = Field(
+        default=1, ge=0, le=1000, description="Worker processes of this site, in all; counted where there is Redis."
+    )
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
     WORKER_THREADS: int = Field(
