@@ -131,6 +131,12 @@ class Settings(EnvSettings):
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
     WEB_CONCURRENCY: int = Field(default=1, ge=1, le=1000, description="Web processes of this site, in all.")
+    DRAIN_SECONDS: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds that a stopping process says 503 at /health/ready before it closes its door.",
+    )
     WORKER_PROCESSES: int = Field(
         default=1, ge=0, le=1000, description="Worker processes of this site, in all; counted where there is Redis."
     )

@@ -25,7 +25,7 @@ from project.core.live import Event
 from project.core.live.hubs import as_json
 from project.core.runtime import Runtime
 from project.core.web import sockets
-from project.core.web.server import SOCKETS, Server
+from project.core.web.server import SOCKETS
 from project.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def site() -> FastAPI:
 
 
 def serve(port: int) -> None:
-    Server(
+    uvicorn.Server(
         uvicorn.Config(site(), port=port, log_level="warning", access_log=False, ws_ping_interval=None, **SOCKETS)
     ).run()
 

@@ -25,7 +25,7 @@ from project.core.asgi import create_app
 from project.core.live import Event
 from project.core.runtime import Runtime
 from project.core.web import sockets
-from project.core.web.server import SOCKETS, Server
+from project.core.web.server import SOCKETS
 from project.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +195,6 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         options: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws_ping_interval": None} | SOCKETS
-        Server(uvicorn.Config(site(), port=int(sys.argv[2]), **options)).run()
+        uvicorn.Server(uvicorn.Config(site(), port=int(sys.argv[2]), **options)).run()
     else:
         main()

@@ -13,7 +13,7 @@ import click
 from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
-    "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
+    "Site": ["runserver", "serve", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
     "Jobs and mail": ["worker", "jobs", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
     "Development": ["test", "ci", "screenshots", "lock", "assets"],

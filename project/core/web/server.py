@@ -1,6 +1,8 @@
 """uvicorn as this house runs it."""
 
 import random
+import signal
+import sys
 from typing import Any
 
 import uvicorn
@@ -42,14 +44,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 SOCKETS: dict[str, Any] = {"ws": SocketProtocol, "ws_max_size": 65_536, "ws_per_message_deflate": False}
+AS_HERE: dict[str, Any] = SOCKETS | {"access_log": False, "server_header": False, "proxy_headers": False}
 
 
 def serve(config: uvicorn.Config) -> None:
     """Serve until a signal comes: in this process, in `config.workers` of them, or anew whenever a file changes.
 
     SIGHUP replaces several one after the other, each by one that is ready (SIGTTIN and SIGTTOU: one more, one less).
-    Raises SystemExit(3) when the site does not start.
+    Ends with 0 on SIGTERM, raises SystemExit(1) when the site does not start.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it anew when all is closed
     server = uvicorn.Server(config)
     try:
         if config.should_reload:
@@ -61,4 +65,4 @@ def serve(config: uvicorn.Config) -> None:
     except KeyboardInterrupt:
         return
     if not server.started and not config.should_reload and config.workers == 1:
-        raise SystemExit(STARTUP_FAILURE)
+        raise SystemExit(1)
