@@ -29,7 +29,7 @@ class Closing(asyncio.Event):
 
     @contextmanager
     def told_by_signals(self, drain: float) -> Iterator[None]:
-        """While open, SIGTERM and SIGINT set it; whoever serves hears of them `drain` seconds later, of a second one at once.
+        """While open, SIGTERM and SIGINT set it; the server hears of them `drain` seconds later, of a second at once.
 
         uvicorn, alone, as one of several or under gunicorn, has its handlers in place before an app's lifespan begins,
         so this works however the site is served. Where nobody has one, or outside the main thread, nothing changes.
