@@ -25,7 +25,7 @@ from project.core.db.migrations import read
 from project.core.management.check import every_check
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
-from project.core.site_checks import answers
+from project.core.site_checks import answers, redis as redis_checks
 from project.core.testing.databases import PostgresDatabases
 from project.core.testing.plugin import MakeSettings, Manage
 from project.core.testing.redis_server import RedisServer
@@ -306,7 +306,14 @@ def test_what_a_page_really_sends_is_looked_at(
     answer = checked(INSTALLED_APPS=plug(pages=router))
     assert (found(answer), answer.exit_code) == ([id], 1), answer.output
     assert word in answer.output
-    assert PASSWORD not in answer.output
+    assert not {PASSWORD, "Traceback"} & set(re.split(r"[^\w-]", answer.output))
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("", True), ("redis", False)]
+)
+def test_only_this_machine_needs_no_password_for_redis(host: str, here: bool) -> None:
+    assert redis_checks._is_here(host) == here
 
 
 def test_a_site_that_does_not_start_is_one_finding(checked: Checked, plug: Plug) -> None:

@@ -6,9 +6,9 @@ starts the site and looks at what it really sends.
 
 from project.core.checks import Check
 from project.core.site_checks.answers import what_it_answers
-from project.core.site_checks.database import database
+from project.core.site_checks.database import what_the_database_says
 from project.core.site_checks.machine import everywhere, files
-from project.core.site_checks.redis import redis
+from project.core.site_checks.redis import what_redis_says
 from project.core.site_checks.settings import in_production, parts_in_one_process
 
 CORE_CHECKS: list[Check] = [
@@ -16,7 +16,7 @@ CORE_CHECKS: list[Check] = [
     parts_in_one_process,
     in_production,
     files,
-    database,
-    redis,
+    what_the_database_says,
+    what_redis_says,
     what_it_answers,
 ]

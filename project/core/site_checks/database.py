@@ -68,7 +68,7 @@ AND NOT has_table_privilege(oid, word) ORDER BY 1
 
 
 @check(AWAY, PENDING, NO_RIGHTS, TOO_MANY, NO_TABLES, SUPERUSER, tags=["database"], deploy=True)
-async def database(runtime: Runtime) -> AsyncIterator[Finding]:
+async def what_the_database_says(runtime: Runtime) -> AsyncIterator[Finding]:
     """What the database says of itself."""
     try:
         async with asyncio.timeout(PATIENCE), runtime.database.engine.connect() as connection:

@@ -34,7 +34,7 @@ OLD = Finding("core.E134", "error", "Redis {version} is too old.", "Install Redi
 
 
 @check(AWAY, OPEN, EVICTS, REPLICA, OLD, tags=["redis", "security"], deploy=True)
-async def redis(runtime: Runtime) -> AsyncIterator[Finding]:
+async def what_redis_says(runtime: Runtime) -> AsyncIterator[Finding]:
     """What Redis says of itself."""
     url = runtime.settings.REDIS_URL
     if not url.get_secret_value():

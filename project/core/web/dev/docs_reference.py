@@ -140,7 +140,7 @@ def _and_its_own(command: click.Command) -> Iterator[tuple[str, click.Command]]:
 
 
 def _command(name: str, command: click.Command) -> str:
-    width = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    width: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
     told = command.get_help(click.Context(command, info_name=f"manage.py {name}", **width))
     return f"### `{name}`\n\n```text\n{told}\n```"
 
