@@ -125,8 +125,7 @@ class GroupAdmin(ModelAdmin, model=Group):
         if db is None:  # a new group, which has none
             return
         assert isinstance(db, AsyncSession)
-        for each in await db.exec(select(Membership.user_id).where(col(Membership.group_id) == model.id)):
-            await revoke(db, each)
+        await revoke(db, *await db.exec(select(Membership.user_id).where(col(Membership.group_id) == model.id)))
 
     async def _within_reach(self, model: Group, request: Request) -> set[str]:
         """What the group may do at this moment: somebody else may have given it more since it was shown."""

@@ -20,7 +20,7 @@ NEW = "a brand new one"
 
 
 def revoked(bus: RecordedBus) -> set[str]:
-    return {event.data["user"] for topic, event in bus.published if topic == REVOCATIONS}
+    return {user for topic, event in bus.published if topic == REVOCATIONS for user in event.data["users"]}
 
 
 @pytest.mark.parametrize("way", ["one", "others", "token", "found token", "refresh token", "reuse"])

@@ -77,7 +77,7 @@ def _columns(row: Any) -> Values:
     return {each.key: state.dict.get(each.key) for each in state.mapper.column_attrs}
 
 
-def _differences(row: Any) -> tuple[Values, Values]:
+def differences(row: Any) -> tuple[Values, Values]:
     """The changed columns, and the lists of rows it is linked with, before and after."""
     state = sa.inspect(row)
     before: Values = {}
@@ -96,7 +96,7 @@ def _differences(row: Any) -> tuple[Values, Values]:
 def _flushed(session: Session, *_: Any) -> None:
     if (request := visit.get()) is not None:
         changes: list[Any] = [("add", each, {}, _columns(each)) for each in session.new]
-        changes += [("change", each, *_differences(each)) for each in session.dirty]
+        changes += [("change", each, *differences(each)) for each in session.dirty]
         changes += [("delete", each, _columns(each), {}) for each in session.deleted]
         _write(session, (_entry(request, *each) for each in changes))
 
