@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from apps.accounts.models import Session, User
-from project.core import now
+from project.core import enqueue, now
 from project.core.db.audit import AuditEntry
 from project.core.jobs import Job, State
 from project.core.log import MASK
+from project.core.testing.jobs import Jobs
 from tests.core.library.models import Author, Genre, Novel
 
 SAVE = {"save": "Save"}
@@ -163,6 +164,22 @@ async def test_what_letting_somebody_in_writes_is_no_change_of_theirs(
         await db.exec(sa.update(Session).values(last_seen_at=now() - timedelta(hours=1)))
     assert (await librarian.get("/admin/novel/list")).status_code == 200
     assert await history(library) == []
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, ["old", "new"]), (30, ["new"])])
+async def test_history_is_kept_for_ever_or_as_long_as_the_site_says(
+    library: FastAPI, librarian: httpx2.AsyncClient, days: float | None, left: list[str]
+) -> None:
+    runtime = library.state.runtime
+    vars(runtime.settings)["AUDIT_KEPT_DAYS"] = days
+    for words, age in (("old", 31), ("new", 29)):
+        entry = AuditEntry(actor_id=uuid4(), actor="a", action="add", kind="x", row_id="1", words=words, changes={})
+        entry.at = now() - timedelta(days=age)
+        await add(library, entry)
+    async with runtime.unit_of_work() as db:
+        await enqueue(db, "core.sweep")
+    await Jobs(runtime).run()
+    assert [entry.words for entry in await history(library)] == left
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
