@@ -254,8 +254,10 @@ async def test_a_file_of_groups_gives_nobody_what_its_importer_does_not_have(
     monkeypatch.setattr(GroupAdmin, "can_import", True)
     columns = property(lambda _: ["name", "permissions"])
     monkeypatch.setattr(GroupAdmin, "_import_prop_names", columns, raising=False)
-    data = {"kept": b64encode(f"name,permissions\nMine,{given}\n".encode()).decode()}
-    answer = await client.post("/admin/group/import", data=data)
+    kept = b64encode(f"name,permissions\nMine,{given}\n".encode()).decode()
+    look = await client.post("/admin/group/import", data={"kept": kept})
+    plan = re.search(r'name="plan" value="(\w+)"', look.text)
+    answer = await client.post("/admin/group/import", data={"kept": kept, "plan": plan[1] if plan else ""})
     assert answer.status_code == status
     assert (TOO_MUCH in answer.text) == ("Mine" not in await groups(db)) == (given == STRONG)
 
@@ -362,7 +364,11 @@ async def test_without_a_script_the_members_stay_and_others_are_added_by_name(
     page = (await client.get(url)).text
     assert f'<option value="{bob.id}" selected>bob@example.com</option>' in page
     assert re.search("<noscript>.*by email or name.*</noscript>", page)
-    data = {"name": "Readers", "members": [str(bob.id)], "members-named": " EVE@example.com \r\n\r\nstaff@example.com"}
+    data: dict[str, Any] = {
+        "name": "Readers",
+        "members": [str(bob.id)],
+        "members-named": " EVE@example.com \r\n\r\nstaff@example.com",
+    }
     assert (await client.post(url, data=data | SAVE)).status_code == 302
     assert await members(db, group) == {bob.id, eve.id, me.id}
     for name in ("nobody@example.com", "%", "example.com"):

@@ -99,14 +99,13 @@ async def test_what_is_wrong_is_told_by_line_and_nothing_is_imported(
     assert await novels(library) == []
 
 
-async def test_what_the_database_refuses_is_found_in_the_preview_already(
+async def test_a_row_that_stands_twice_is_found_in_the_preview_already(
     librarian: httpx2.AsyncClient,
 ) -> None:
     answer = await upload(librarian, "name\nJane\nAnne\nJane\n", "/admin/author/import")
     assert answer.status_code == 422
     assert re.findall(r'class="wrong"><td>(\d+)</td>', answer.text) == ["4"]
-    assert "Name: There is one like this already." in answer.text
-    assert not re.search("INSERT|UNIQUE|uq_", answer.text)
+    assert "Line 2 is about the same row." in answer.text
 
 
 async def test_what_changed_between_the_look_and_the_word_is_refused_as_a_whole(
@@ -256,8 +255,8 @@ async def test_what_cannot_be_changed_is_told_by_line(library: FastAPI, libraria
     told = re.findall(r'class="wrong"><td>(\d+)</td>.*?<td>([^<]*)</td></tr>', answer.text, re.S)
     assert [(line, unescape(words)) for line, words in told] == [
         ("3", "Line 2 is about the same row."),
-        ("4", "There is no row with this key."),
-        ("5", "There is no row with this key."),
+        ("4", "Id: There is no row with this key."),
+        ("5", "Id: There is no row with this key."),
         ("6", "Line 2 is about the same row."),
     ]
     assert [each.pages for each in await novels(library)] == [3]
@@ -274,7 +273,8 @@ async def test_rows_are_changed_by_a_file_only_by_those_who_may_change_them(
     await put(library, jane)
     by_name = await upload(client, "name\nJane\n", "/admin/author/import")
     assert by_name.status_code == (200 if allowed else 422)
-    assert ("There is one like this already." in by_name.text) != allowed
+    assert ("Name: There is one like this already." in by_name.text) != allowed
+    assert not re.search("INSERT|UNIQUE|uq_", by_name.text)
     by_id = await upload(client, f"id,name\n{jane.id},Anne\n", "/admin/author/import")
     assert ("says 'id'" in unescape(by_id.text)) != allowed
 

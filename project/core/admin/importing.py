@@ -143,6 +143,7 @@ class Trial:
             labels = {name: view._column_labels.get(name, name) for name in before}
             line.changes = {labels[name]: [plain(before[name]), plain(after[name])] for name in before}
         await db.flush()
+        self._meet(line, row)
         return data, row, line.new
 
     async def _named(self, db: Any, line: Line, given: dict[str, Any]) -> Any:
@@ -160,9 +161,12 @@ class Trial:
         if row is not None:
             if not await view.check_can_edit(self.request, row):
                 raise Forbidden
-            if (first := self.met.setdefault(sa.inspect(row).identity, line.number)) != line.number:
-                raise Invalid(f"Line {first} is about the same row.")
+            self._meet(line, row)
         return row
+
+    def _meet(self, line: Line, row: Any) -> None:
+        if (first := self.met.setdefault(sa.inspect(row).identity, line.number)) != line.number:
+            raise Invalid(f"Line {first} is about the same row.")
 
     def _filled(self, cells: dict[str, str]) -> tuple[Any, dict[str, Any]]:
         """The form with the cells in it, and the value of each cell that has one; raises Invalid."""

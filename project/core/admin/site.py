@@ -116,8 +116,8 @@ class Site(Admin):
                 await form.close()
                 raise BadRequest(f"{name} takes no file.")
         hidden = self.rights.out_of_sight(request, view.identity)
-        seen = {name: each for name, each in view._form_ajax_refs.items() if name not in hidden}
-        return await with_named(request, form, seen)
+        lookups: dict[str, Any] = view._form_ajax_refs
+        return await with_named(request, form, {name: lookups[name] for name in lookups.keys() - hidden})
 
     async def login(self, request: Request) -> Response:
         """The site's own log-in page was in front of this already."""

@@ -1,10 +1,10 @@
 """The framework's own jobs."""
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlmodel import col
 
 from project.core.db.audit import AuditEntry
 from project.core.db.effects import Effect
@@ -20,13 +20,16 @@ from project.core.mail.sent import SentMail
 async def sweep(running: Running) -> None:
     """Delete what nobody will ask for again."""
     settings = running.runtime.settings
-    kept = [(Effect.created_at, 1), (SentMail.sent_at, 90), (AuditEntry.at, settings.AUDIT_KEPT_DAYS)]
+    kept: list[tuple[Any, Any, float | None]] = [
+        (Effect, Effect.created_at, 1),
+        (SentMail, SentMail.sent_at, 90),
+        (AuditEntry, AuditEntry.at, settings.AUDIT_KEPT_DAYS),
+    ]
     async with running.unit_of_work() as db:
         await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
-        for moment, days in kept:
+        for kind, moment, days in kept:
             if days is not None:
-                long_ago = col(moment) < now() - timedelta(days=days)
-                await db.execute(sa.delete(col(moment).class_).where(long_ago))
+                await db.execute(sa.delete(kind).where(moment < now() - timedelta(days=days)))
 
 
 @mail_job
