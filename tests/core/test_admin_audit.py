@@ -1,5 +1,6 @@
 """The history of what staff changes: complete, without secrets, and in one transaction with the change."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -103,6 +104,17 @@ async def test_links_to_other_rows_are_told_by_their_names(library: FastAPI, lib
         [[], ["Romance"]],
         [["Romance"], ["Romance", "Satire"]],
     ]
+
+
+async def test_the_whole_log_is_narrowed_by_the_tables_of_every_app(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    await librarian.post("/admin/novel/create", data=NOVEL)
+    await librarian.post("/admin/author/create", data={"name": "Jane"} | SAVE)
+    page = (await librarian.get("/admin/history/list")).text
+    assert {"library_novel", "library_author", "accounts_user", "core_job"} <= set(re.findall(r"kind=(\w+)", page))
+    page = (await librarian.get("/admin/history/list?kind=library_author")).text
+    assert ("Jane" in page, "Emma" in page) == (True, False)
 
 
 async def test_a_core_model_needs_no_line_for_it(library: FastAPI, librarian: httpx2.AsyncClient) -> None:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from apps.accounts.models import User
+from apps.accounts.models import Group, User
 from apps.accounts.testing import SignIn, add_user, sign_in_as
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from tests.core.shelf.admin import SAVE
@@ -77,6 +77,22 @@ async def test_a_script_without_a_session_is_refused_and_not_redirected(shelf: F
     )
     assert answer.status_code == 403
     assert "Log in to continue." in answer.text
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "GET"])
+async def test_what_does_not_change_things_elsewhere_changes_nothing_here(
+    live_app: FastAPI, new_client: NewClient, method: str
+) -> None:
+    """Such requests pass the guard from any site's page, and SQLAdmin takes all that is not GET for a form."""
+    client = new_client(live_app)
+    user = await add_user(live_app, is_superuser=True, name="Ann")
+    await sign_in_as(client, live_app, user)
+    for path in (f"user/edit/{user.id}?name=", "group/create?name=Mine", f"user/delete?pks={user.id}"):
+        answer = await client.request(method, f"/admin/{path}", headers={"X-HTTP-Method-Override": "POST"})
+        assert answer.status_code == (200 if method in ("GET", "HEAD") else 405), path
+    async with live_app.state.runtime.unit_of_work(write=False) as db:
+        assert (await db.exec(select(User.name))).all() == ["Ann"]
+        assert (await db.exec(select(Group.id))).all() == []
 
 
 async def test_the_look_of_the_admin_is_open_and_may_be_cached(shelf: FastAPI, new_client: NewClient) -> None:

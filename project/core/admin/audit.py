@@ -19,9 +19,9 @@ from project.core.admin.door import visit
 from project.core.db.audit import AuditEntry
 from project.core.db.models import words
 from project.core.db.session import AsyncSession
-from project.core.log import MASK, masked, request_id
+from project.core.log import MASK, SECRET_NAME, masked, request_id
 
-SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
+SECRET = re.compile(rf"{SECRET_NAME.pattern}|hash|private_?key", re.I)  # what logs mask, and more
 LONGEST, MOST = 2000, 1000  # characters of a value; rows of one statement
 DOING = re.compile(r"/(?:action/([\w-]+)|(import))$")
 Values = dict[str, Any]
