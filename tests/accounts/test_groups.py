@@ -387,8 +387,8 @@ async def test_names_tell_nothing_to_whoever_may_not_see_people(
     await sign_in("staff@example.com", is_staff=True, permissions=every("accounts.group"))
     answers = []
     for name in ("bob@example.com", "nobody@example.com"):
-        data = {"name": f"With {name}", "members-named": name, "permissions": []} | SAVE
-        answers.append((await client.post("/admin/group/create", data=data)).status_code)
+        data: dict[str, Any] = {"name": f"With {name}", "members-named": name, "permissions": []}
+        answers.append((await client.post("/admin/group/create", data=data | SAVE)).status_code)
     assert answers == [302, 302]
     assert len((await db.exec(select(Membership))).all()) == 1
 
