@@ -10,7 +10,6 @@ from markupsafe import Markup
 from sqladmin import action
 from sqladmin.filters import StaticValuesFilter
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
@@ -162,9 +161,9 @@ class JobAdmin(ModelAdmin, model=Job):
 
     async def on_model_delete(self, model: Job, request: Request) -> None:
         """Raise Conflict for a job that waits or runs."""
-        db = async_object_session(model)
-        assert db is not None
-        await db.refresh(model, with_for_update=True)  # somebody else may be trying it again at this moment
+        await self.session_of(model).refresh(
+            model, with_for_update=True
+        )  # somebody else may be trying it again at this moment
         if model.state not in figures.ENDED:
             raise Conflict("Only jobs that have ended can be deleted. Cancel it first.")
 

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from project.core.admin import own
-from project.core.admin.deleting import consequences
+from project.core.admin.deleting import consequences, deletable, delete_all
 from project.core.admin.door import ON_THE_FORM, Door, Sessions, told
 from project.core.admin.fields import with_named
 from project.core.admin.importing import imported
@@ -189,11 +189,11 @@ class Site(Admin):
     async def delete(self, request: Request) -> Response:
         """Tell what goes with the rows of `?pks=` (GET), then delete them (POST, DELETE), all or none."""
         view, pks = self._view(request), _pks(request)
-        rows = await view.deletable(request, pks)
+        rows = await deletable(view, request, pks)
         refusal = None
         if request.method != "GET":
             try:
-                await view.delete_all(request, pks)
+                await delete_all(view, request, pks)
                 return self._deleted(request, view, len(rows))
             except Exception as error:
                 refusal = refusal_of(error)
