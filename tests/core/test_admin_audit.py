@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from apps.accounts.models import Session, User
 from project.core import enqueue, now
+from project.core.admin.audit import SECRET
 from project.core.db.audit import AuditEntry
 from project.core.jobs import Job, State
 from project.core.log import MASK
@@ -66,6 +67,12 @@ async def test_a_secret_leaves_its_mark_and_not_its_value(library: FastAPI, libr
     assert added.changes["api_token"] == added.changes["file_hash"] == [None, MASK]
     assert emptied.changes == {"pages": [400, 0], "api_token": [MASK, MASK]}
     assert not any("hush" in entry.model_dump_json() for entry in (added, emptied))
+
+
+def test_what_a_log_masks_by_its_name_the_admin_never_shows() -> None:
+    secret = ["api_key", "passphrase", "pwd", "credentials", "session_key", "private_key", "token_hash", "reset_token"]
+    assert [name for name in secret if not SECRET.search(name)] == []
+    assert [name for name in ("email", "keyword", "monkey", "side", "passed_at", "name") if SECRET.search(name)] == []
 
 
 async def test_actions_are_told_by_their_name_whatever_way_they_write(

@@ -43,7 +43,7 @@ def broken() -> Form:
 CALLS = {
     "button": "{{ ui.button(evil, name=evil) }}",
     "link_button": "{{ ui.link_button(evil, evil) }}",
-    "post_button": "{{ ui.post_button(evil, evil) }}",
+    "post_button": "{{ ui.post_button(evil, evil, of=evil, target=evil) }}",
     "delete": "{{ ui.delete('x', evil, evil, evil, evil, evil) }}",
     "editable": "{{ ui.editable('x', evil, evil, evil) }}",
     "edit_form": "{{ ui.edit_form('x', form, evil, evil, evil) }}",
