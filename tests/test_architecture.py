@@ -60,6 +60,7 @@ INSIDE_AN_APP = {
     "api_tokens": 2,
     "sessions": 3,
     "events": 3,
+    "notices": 3,
     "models": 4,
     "schemas": 4,
     "conf": 4,

@@ -153,6 +153,9 @@ class Settings(EnvSettings):
     )
     JOBS_KEPT_DAYS: float = Field(default=7, gt=0, description="How long jobs that ended are kept.")
     DEAD_JOBS_KEPT_DAYS: float = Field(default=90, gt=0, description="How long jobs that failed for good are kept.")
+    AUDIT_KEPT_DAYS: float | None = Field(
+        default=None, gt=0, description="How long the history of what staff changes is kept; unset means for ever."
+    )
     HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
 
     @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")

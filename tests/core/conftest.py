@@ -9,17 +9,21 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from apps.accounts.testing import add_user, sign_in_as
+from apps.accounts.testing import SignIn, add_user, sign_in_as
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.settings import Settings
 from tests.core.library.models import Kept
 from tests.core.probe import models
+from tests.core.shelf.admin import SECRET_TITLE, SHELF, with_shelf
+from tests.core.shelf.models import AddBook, Book, Shelf
 
 SECONDS = 20
 Server = tuple[str, subprocess.Popen[bytes]]
@@ -60,6 +64,47 @@ async def librarian(library: FastAPI, new_client: NewClient) -> httpx2.AsyncClie
     user = await add_user(library, "root@example.com", is_staff=True, is_superuser=True)
     await sign_in_as(client, library, user)
     return client
+
+
+@pytest.fixture
+async def shelf(app: FastAPI, db: AsyncSession) -> FastAPI:
+    """The site with the shelf, inside the test's transaction."""
+    await (await db.connection()).run_sync(Shelf.metadata.create_all)
+    await db.commit()
+    return with_shelf(app)
+
+
+@pytest.fixture
+async def staff(shelf: FastAPI, new_client: NewClient, sign_in: SignIn) -> httpx2.AsyncClient:
+    """A client of somebody who is staff, no superuser, and may do everything on the shelf."""
+    client = new_client(shelf)
+    await sign_in("staff@example.com", into=client, is_staff=True, permissions=SHELF)
+    return client
+
+
+@pytest.fixture
+def clerk(shelf: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
+    """A client of nobody yet."""
+    return new_client(shelf)
+
+
+@pytest.fixture
+def add_book(db: AsyncSession) -> AddBook:
+    """Add a book: `await add_book("Emma", pages=400)`."""
+
+    async def add(title: str = "Dune", **values: Any) -> Book:
+        book = Book(title=title, **values)
+        db.add(book)
+        await db.commit()
+        return book
+
+    return add
+
+
+@pytest.fixture
+async def book(shelf: FastAPI, add_book: AddBook) -> Book:
+    """A book whose title nobody may see by chance."""
+    return await add_book(SECRET_TITLE)
 
 
 @contextmanager
