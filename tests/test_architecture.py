@@ -52,6 +52,7 @@ INSIDE_AN_APP = {
     "groups_admin": 1,
     "jobs": 1,
     "commands": 1,
+    "seeding": 1,
     "checks": 1,
     "services": 2,
     "links": 2,

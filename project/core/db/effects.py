@@ -16,6 +16,7 @@ class Effect(Model, table=True):
     """What was answered when the effect with this key happened; a second one is refused by the database."""
 
     __tablename__ = "core_effect"
+    __transient__ = True
 
     key: str = Field(max_length=64, unique=True)
     answer: dict[str, Any] = Field(sa_type=sa.JSON)
@@ -34,6 +35,6 @@ async def find_effect(db: AsyncSession, key: str) -> dict[str, Any] | None:
     return answer
 
 
-async def forget_effects(db: AsyncSession) -> None:
-    """Delete the rows that nobody will ask for again."""
-    await db.execute(sa.delete(Effect).where(col(Effect.created_at) < now() - KEPT))
+async def forget_effects(db: AsyncSession) -> int:
+    """Delete the rows that nobody will ask for again; returns how many."""
+    return (await db.exec(sa.delete(Effect).where(col(Effect.created_at) < now() - KEPT))).rowcount

@@ -25,6 +25,6 @@ class SentMail(Model, table=True):
     sent_at: datetime = Field(default_factory=now, index=True)
 
 
-async def forget_sent_mail(db: AsyncSession) -> None:
-    """Delete the rows of mail sent more than 90 days ago."""
-    await db.execute(sa.delete(SentMail).where(col(SentMail.sent_at) < now() - KEPT))
+async def forget_sent_mail(db: AsyncSession) -> int:
+    """Delete the rows of mail sent more than 90 days ago; returns how many."""
+    return (await db.exec(sa.delete(SentMail).where(col(SentMail.sent_at) < now() - KEPT))).rowcount
