@@ -30,13 +30,15 @@ class CommandError(click.ClickException):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         vars(self)["exit_code"] = code
+        self._context = click.get_current_context(silent=True)  # it is gone when the sentence is shown
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence; before it, with --traceback, how it came to this."""
-        site = click.get_current_context().find_object(Site)
-        if site is not None and site.traceback:
-            traceback.print_exc()
-        click.echo(f"{click.style('Error:', fg='red')} {self.format_message()}", file=file, err=True)
+        context = self._context
+        if context and _site(context).traceback:
+            traceback.print_exception(self)
+        words = f"{click.style('Error:', fg='red')} {self.format_message()}"
+        click.echo(words, file=file, err=True, color=context.color if context else None)
 
 
 class Site:
@@ -109,10 +111,10 @@ def in_words() -> Iterator[None]:
         raise CommandError(f"{reason}: is it running, and is DATABASE_URL right?") from error
 
 
-def say(text: str, level: int = 1) -> None:
+def say(text: str, level: int = 1, *, nl: bool = True) -> None:
     """Print what a command tells beside its answer; `level` is the least --verbosity that wants to hear it."""
     if _site(click.get_current_context()).verbosity >= level:
-        click.echo(text)
+        click.echo(text, nl=nl)
 
 
 def progress(length: int, label: str) -> Any:

@@ -1,5 +1,6 @@
 """Write the rows of the site as a fixture."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,15 +78,18 @@ def _written(path: Path | None) -> Iterator[Any]:
     from project.core.db.fixtures.reading import opened
 
     if path is None:
-        yield click.get_binary_stream("stdout")
+        yield sys.stdout.buffer
         return
     part = path.with_name(f".part-{path.name}")
     try:
-        part.touch(mode=0o600)
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600, exist_ok=False)
         with opened(part, "wb") as stream:
             yield stream
         part.replace(path)
     except OSError as error:
+        if isinstance(error, ConnectionError):
+            raise
         raise CommandError(f"{path} cannot be written ({error.strerror}).") from error
     finally:
         part.unlink(missing_ok=True)
