@@ -86,7 +86,7 @@ def test_a_fixture_comes_by_a_pipe_or_from_an_apps_folder(manage: Manage, tmp_pa
     ("words", "code", "says"),
     [
         (["dumpdata", "accounts.Usr"], 1, "There is no app or model 'accounts.usr'. Did you mean 'accounts.user'?"),
-        (["dumpdata", "accounts", "--pks", "1"], 2, "--pks goes with one model"),
+        (["dumpdata", "accounts", "--pks", "1"], 1, "--pks goes with one model"),
         (["dumpdata", "-o", "/nowhere/at/all.json"], 1, "cannot be written"),
         (["loaddata", "nowhere"], 1, "There is no fixture 'nowhere'"),
         (["loaddata"], 2, "Missing argument"),

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from project.core import __version__
 from project.core.management import catalogue
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ class Manager(click.Group):
 
 
 @click.group(cls=Manager, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
 @click.pass_context
 def manage(ctx: click.Context) -> None:
     """Run the site and look after it."""

@@ -42,7 +42,7 @@ async def dumpdata(
     wanted = _wanted(kinds, labels, exclude, everything=options["everything"])
     pks = [pk.strip() for pk in options["pks"].split(",") if pk.strip()]
     if pks and (len(labels), len(wanted)) != (1, 1):
-        raise CommandError("--pks goes with one model: manage.py dumpdata accounts.User --pks ID,ID", 2)
+        raise CommandError("--pks goes with one model: manage.py dumpdata accounts.User --pks ID,ID")
     indent = options["indent"] if layout == "json" else None
     style = dumping.Style(options["natural_foreign"], options["natural_primary"], indent)
     opening, between, closing = LAYOUTS[layout]
