@@ -35,7 +35,7 @@ FLOORS = [
     {"asgi", "worker", "site_checks"},
     {"management", "testing"},
 ]
-BUDGET = 9870  # lines of code in the core beside the test kit
+BUDGET = 10250  # lines of code in the core beside the test kit
 KIT_BUDGET = 1400
 INSIDE_AN_APP = {
     "app": 0,
@@ -52,6 +52,7 @@ INSIDE_AN_APP = {
     "groups_admin": 1,
     "jobs": 1,
     "commands": 1,
+    "seeding": 1,
     "checks": 1,
     "services": 2,
     "links": 2,

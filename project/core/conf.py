@@ -1,5 +1,7 @@
 """Settings: environment first, then `.env`; what is missing or unsafe stops the start with advice."""
 
+import importlib
+import os
 import re
 import zlib
 from pathlib import Path
@@ -76,7 +78,8 @@ def _weak(key: str) -> bool:
 class Settings(EnvSettings):
     """Every setting the framework reads; a project subclasses it to add its own.
 
-    Names are the same here, in the environment, in `.env` and in the docs.
+    Names are the same here, in the environment, in `.env` and in the docs. SETTINGS_MODULE in the environment, which
+    `manage.py --settings` sets, names another module (or module:class) whose settings are read instead.
     """
 
     DEBUG: bool = Field(default=False, description="Development mode: open API docs, plain logs, helpful errors.")
@@ -157,6 +160,13 @@ class Settings(EnvSettings):
         default=None, gt=0, description="How long the history of what staff changes is kept; unset means for ever."
     )
     HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings; raises ConfigurationError naming each setting that has to change."""
+        module, _, name = os.environ.get("SETTINGS_MODULE", "").partition(":")
+        chosen = _settings_class(module, name or "Settings") if module else cls
+        return super(Settings, chosen).load()  # type: ignore[return-value]
 
     @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")
     @classmethod
@@ -289,3 +299,13 @@ class Settings(EnvSettings):
     def keys(self) -> list[str]:
         """The signing key first, then the fallbacks that are accepted for reading."""
         return [key.get_secret_value() for key in (self.SECRET_KEY, *self.SECRET_KEY_FALLBACKS)]
+
+
+def _settings_class(module: str, name: str) -> type[Settings]:
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"SETTINGS_MODULE names {module}:{name}, but: {error}.") from None
+    if not (isinstance(found, type) and issubclass(found, Settings)):
+        raise ConfigurationError(f"{module}:{name}, which SETTINGS_MODULE names, is not a settings class.")
+    return found

@@ -14,13 +14,14 @@ from project.core.management import CommandError, Site
 GRACE_SECONDS = 1
 
 
-@click.command()
-@click.argument("address", default="127.0.0.1:8000", metavar="[[ADDR:]PORT]")
+@click.command(epilog="Example: manage.py runserver 0.0.0.0:8001")
+@click.argument("address", default="8000", metavar="[[ADDR:]PORT]")
+@click.option("--ipv6", "-6", is_flag=True, help="On ::1, where only a port is given.")
 @click.option("--noreload", is_flag=True, help="Do not restart, nor reload the browser, when a file changes.")
 @click.pass_obj
-def runserver(site: Site, address: str, noreload: bool) -> None:
+def runserver(site: Site, address: str, ipv6: bool, noreload: bool) -> None:
     """Serve the site on this machine and reload as you edit."""
-    host, port = parse_address(address)
+    host, port = parse_address(address, "::1" if ipv6 else "127.0.0.1")
     settings = site.settings
     _refuse_taken(host, port)
     asyncio.run(make_first_tables(settings))
@@ -45,12 +46,12 @@ async def make_first_tables(settings: Settings) -> None:
         await migrate_database(settings.database_url)
 
 
-def parse_address(address: str) -> tuple[str, int]:
+def parse_address(address: str, usual: str = "127.0.0.1") -> tuple[str, int]:
     """Host and port of `8000` or `127.0.0.1:8000`; raises CommandError when it is neither."""
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise CommandError(f"{address!r} is not an address: write 8000 or 127.0.0.1:8000.", 2)
-    return host.strip("[]") or "127.0.0.1", int(port)
+    return host.strip("[]") or usual, int(port)
 
 
 def _refuse_taken(host: str, port: int) -> None:
