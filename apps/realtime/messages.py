@@ -6,16 +6,19 @@ commit, so numbers become visible in their order: whoever asks for what came aft
 
 import json
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
 from apps.accounts import User
-from apps.realtime.models import BIGGEST, Message, Room
+from apps.realtime.models import BIGGEST, Member, Message, Room
 from apps.realtime.schemas import MessageRead, Person, Sort, name_of
-from apps.realtime.services import add_member, get_room, is_member, open_to, topic
-from project.core import AsyncSession, NotFound, Principal, Slice, paginate
+from apps.realtime.services import get_room, open_to, topic
+from project.core import AsyncSession, Model, NotFound, Principal, Slice, now, paginate
+from project.core.db.models import uuid7
+from project.core.db.queries import insert
 from project.core.live import Event, publish
 
 PORTION = 200  # events read at once
@@ -36,27 +39,47 @@ def _event(message: Message, slug: str, name: str) -> Event:
 
 async def post_message(db: AsyncSession, user: Principal, slug: str, body: str) -> MessageRead:
     """Say something; in a public room whoever speaks belongs to it from then on. Raises NotFound."""
-    counted = (
-        sa.update(Room)
-        .where(col(Room.slug) == slug, open_to(user), col(Room.latest) < BIGGEST)
-        .values(latest=col(Room.latest) + 1)
-        .returning(col(Room.id), col(Room.latest), is_member(user))
-        .execution_options(synchronize_session=False)
-    )
-    found = (await db.execute(counted)).first()
+    said: dict[str, Any] = {"id": uuid7(), "author_id": user.id, "body": body, "removed": False, "created_at": now()}
+    found = await _add(db, user, slug, said)
     if found is None:
         raise NotFound
-    room_id, number, joined = found
-    if not joined:
-        await add_member(db, room_id, user.id)
-    message = Message(room_id=room_id, author_id=user.id, number=number, position=number, body=body)
-    db.add(message)
-    await db.flush()
+    room_id, number = found
+    message = Message(room_id=room_id, number=number, position=number, **said)
     event = _event(message, slug, user.name)
     if len(json.dumps(event.data)) > CARRIED:
         event = Event("message", None, event.id)
     await publish(db, topic(room_id), event)
     return _read(message, slug, user.name)
+
+
+async def _add(db: AsyncSession, user: Principal, slug: str, said: dict[str, Any]) -> Sequence[Any] | None:
+    """Count, join and say: on PostgreSQL in one statement, so that the room is locked for no way to and fro."""
+    here = col(Room.slug) == slug
+    counted = sa.update(Room).where(here, open_to(user), col(Room.latest) < BIGGEST)
+    counted = counted.values(latest=col(Room.latest) + 1).execution_options(synchronize_session=False)
+    at_once = db.get_bind().dialect.name == "postgresql"
+    if at_once:
+        place = counted.returning(col(Room.id), col(Room.latest)).cte("place")
+    elif (await db.exec(counted)).rowcount:
+        place = sa.select(col(Room.id), col(Room.latest)).where(here).cte("place")
+    else:
+        return None
+    member = {"id": uuid7(), "user_id": user.id, "joined_at": now()}
+    joined = _row(db, Member, member, room_id=place.c.id).on_conflict_do_nothing()
+    message = _row(db, Message, said, room_id=place.c.id, number=place.c.latest, position=place.c.latest)
+    if at_once:
+        message = message.add_cte(joined.cte("joined"))
+    else:
+        await db.exec(joined)
+    found: Sequence[Any] | None = (await db.execute(message.returning(col(Message.room_id), Message.number))).first()
+    return found
+
+
+def _row(db: AsyncSession, model: type[Model], values: dict[str, Any], **taken: sa.ColumnElement[Any]) -> Any:
+    """A row with these values, for each row of what is taken from."""
+    columns = sa.inspect(model).columns
+    given = [sa.literal(value, columns[name].type) for name, value in values.items()]
+    return insert(db, model).from_select([*values, *taken], sa.select(*given, *taken.values()).where(sa.true()))
 
 
 async def remove_message(db: AsyncSession, message: Message) -> None:

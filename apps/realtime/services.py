@@ -1,11 +1,9 @@
 """What can be done with rooms; every voice calls these. What is said in them is in messages.py."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from apps.accounts import User
@@ -13,7 +11,7 @@ from apps.realtime.models import Member, Room
 from apps.realtime.schemas import RoomCreate, RoomRead, slug_of
 from project.core import AsyncSession, Invalid, Principal, Slice, get_or_404, now, paginate
 from project.core.db.models import uuid7
-from project.core.db.queries import contains
+from project.core.db.queries import contains, insert
 from project.core.live import Event, publish, revoke
 
 ACCESS = Event("access", id="access")  # who may be there has changed: ask again
@@ -96,8 +94,7 @@ async def join(db: AsyncSession, user: Principal, slug: str) -> Room:
 
 async def add_member(db: AsyncSession, room_id: UUID, user_id: UUID) -> None:
     """Let somebody belong to the room, once however often this is done."""
-    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.get_bind().dialect.name]
-    row = insert(Member).values(id=uuid7(), room_id=room_id, user_id=user_id, joined_at=now())
+    row = insert(db, Member).values(id=uuid7(), room_id=room_id, user_id=user_id, joined_at=now())
     await db.exec(row.on_conflict_do_nothing(index_elements=["room_id", "user_id"]))
 
 
