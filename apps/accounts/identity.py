@@ -152,7 +152,7 @@ class Staff:
         return user
 
 
-def in_person(user: CurrentUser) -> Principal:
+async def in_person(user: CurrentUser) -> Principal:
     """Whoever is signed in themselves; raises NotAuthenticated, and Forbidden for an API token."""
     if user.scopes is not None:
         raise Forbidden("An API token cannot do this. Log in yourself.", code="in_person")

@@ -221,7 +221,7 @@ def state_of(user: User) -> str:
     return sha256(f"{user.email}\n{user.hashed_password}".encode()).hexdigest()[:32]
 
 
-def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:
+async def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:
     """The manager on this request's session."""
     return UserManager(db, runtime)
 

@@ -70,6 +70,12 @@ async def by_sockets(one: Town, seconds: int) -> float:
     return count / took
 
 
+def _processor(one: Town) -> float:
+    """Seconds that the web processes have used."""
+    ticks = [Path(f"/proc/{web.pid}/stat").read_text().rpartition(")")[2].split()[11:13] for web in one.webs]
+    return sum(int(word) for each in ticks for word in each) / os.sysconf("SC_CLK_TCK")
+
+
 async def latest(one: Town) -> int:
     """The room's counter, after a look whether it has counted without a hole."""
     said, last = sa.func.count(col(Message.id)), sa.func.coalesce(sa.func.max(col(Message.number)), 0)
@@ -85,8 +91,11 @@ async def main() -> None:
     rounds, seconds = [int(word) for word in sys.argv[1:]] + [ROUNDS, SECONDS][len(sys.argv) - 1 :]
     async with town(TALKERS) as one:
         for name, way in {"API": by_api, "sockets": by_sockets}.items():
+            spent, before = _processor(one), await latest(one)
             rates = [await way(one, seconds) for _ in range(rounds)]
-            print(f"{name}: {statistics.median(rates):,.0f} messages/s ({min(rates):,.0f} to {max(rates):,.0f})")
+            each = (_processor(one) - spent) / (await latest(one) - before) * 1000
+            rate = f"{statistics.median(rates):,.0f} messages/s ({min(rates):,.0f} to {max(rates):,.0f})"
+            print(f"{name}: {rate}, {each:.2f} ms of the web's processor for each")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
