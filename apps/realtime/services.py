@@ -33,15 +33,15 @@ async def tell_rights(db: AsyncSession, room_id: UUID) -> None:
         await publish(db, each, ACCESS)
 
 
-def is_member(user: Principal) -> sa.ColumnElement[bool]:
+def is_member(user_id: UUID | sa.ColumnElement[UUID]) -> sa.ColumnElement[bool]:
     """Whether somebody belongs to the room of the statement around this."""
-    here = sa.exists().where(col(Member.room_id) == col(Room.id), col(Member.user_id) == user.id)
-    return here.correlate(Room)
+    here = sa.exists().where(col(Member.room_id) == col(Room.id), col(Member.user_id) == user_id)
+    return here.correlate_except(Member)
 
 
-def open_to(user: Principal) -> sa.ColumnElement[bool]:
+def open_to(user_id: UUID | sa.ColumnElement[UUID]) -> sa.ColumnElement[bool]:
     """The rooms that somebody may see: public ones, their own, and those they belong to."""
-    return col(Room.private).is_(False) | (col(Room.owner_id) == user.id) | is_member(user)
+    return col(Room.private).is_(False) | (col(Room.owner_id) == user_id) | is_member(user_id)
 
 
 async def create_room(db: AsyncSession, user: Principal, data: RoomCreate) -> Room:
@@ -61,7 +61,7 @@ async def list_rooms(
     db: AsyncSession, user: Principal, *, q: str = "", mine: bool = False, limit: int = 10, offset: int = 0
 ) -> Slice[Room]:
     """The rooms that this person may see, those with the latest message first."""
-    rooms = select(Room).where(is_member(user) if mine else open_to(user))
+    rooms = select(Room).where(is_member(user.id) if mine else open_to(user.id))
     if q:
         rooms = rooms.where(contains(Room.title, q) | contains(Room.slug, q))
     rooms = rooms.order_by(col(Room.updated_at).desc(), col(Room.id).desc())
@@ -70,7 +70,7 @@ async def list_rooms(
 
 async def get_room(db: AsyncSession, user: Principal, slug: str) -> Room:
     """The room; raises NotFound when there is none, or it is private and they do not belong to it."""
-    return await get_or_404(db, select(Room).where(Room.slug == slug, open_to(user)))
+    return await get_or_404(db, select(Room).where(Room.slug == slug, open_to(user.id)))
 
 
 async def read_rooms(db: AsyncSession, user: Principal, rooms: Sequence[Room]) -> list[RoomRead]:
