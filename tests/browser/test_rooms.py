@@ -64,7 +64,21 @@ async def test_two_people_talk(visit: Visit) -> None:
     await bob.press(bob.page.get_by_role("button", name="Send"))
     await expect(ann.page.locator(".message-body").last).to_have_text("I am")
     await _say(ann.page, "Again")
-    await expect(bob.page.locator(".message")).to_have_count(3)
+    await _say(ann.page, "\n".join(f"and line {number}" for number in range(40)))
+    for each, mine, again in ((ann, [1, 0, 1, 1], [0, 0, 0, 1]), (bob, [0, 1, 0, 0], [0, 0, 0, 1])):
+        await expect(each.page.locator(".message")).to_have_count(4)
+        drawn = (
+            "all => all.map(one => ['message-mine', 'message-again'].map(word => Number(one.classList.contains(word))))"
+        )
+        assert await each.page.locator(".message").evaluate_all(drawn) == [
+            list(pair) for pair in zip(mine, again, strict=True)
+        ]
+    latest = ann.page.get_by_role("button", name="Latest")
+    await expect(latest).to_be_hidden()
+    await ann.page.locator(".chat-scroll").evaluate("area => area.scrollTop = -300")
+    await latest.click()
+    await expect(latest).to_be_hidden()
+    await expect(ann.page.get_by_text("and line 39")).to_be_in_viewport()
     await bob.page.goto("/realtime/rooms")
     await expect(ann.page.locator("#presence")).to_contain_text("1 here")
 

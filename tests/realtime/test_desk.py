@@ -32,7 +32,7 @@ async def crowd(live_app: FastAPI, runtime: Runtime) -> Crowd:
         db.add_all(
             [Room(slug="lobby", title="Lobby"), Room(slug="den", title="Den", private=True, owner_id=users[0].id)]
         )
-    yield [Principal(each.id, each.email, each.name, uuid4()) for each in users]
+    return [Principal(each.id, each.email, each.name, uuid4()) for each in users]
 
 
 async def said(runtime: Runtime) -> list[tuple[int, str]]:
