@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,9 +19,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from project.core.errors import ConfigurationError
+from project.core.signing import is_weak
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = re.compile(r"change.?(this|me)|secret.?key|insecure|your.?secret", re.I)
 
 
 def _split(value: Any) -> Any:
@@ -67,12 +66,6 @@ def _advice(cls: type[EnvSettings], detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{name} is not set: put it in the environment or in .env (.env.example lists every setting)."
     return f"{name} {detail['msg'].removeprefix('Value error, ')}.".strip()
-
-
-def _weak(key: str) -> bool:
-    """Short, published somewhere, or a pattern that repeats (it then compresses to almost nothing)."""
-    short = len(key) < 32 or len(set(key)) < 10 or len(zlib.compress(key.encode(), 9)) < 32
-    return short or key != key.strip() or bool(PUBLISHED.search(key))
 
 
 class Settings(EnvSettings):
@@ -134,12 +127,7 @@ class Settings(EnvSettings):
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
     WEB_CONCURRENCY: int = Field(default=1, ge=1, le=1000, description="Web processes of this site, in all.")
-    DRAIN_SECONDS: float = Field(
-        default=0,
-        ge=0,
-        le=300,
-        description="Seconds that a stopping process says 503 at /health/ready before it closes its door.",
-    )
+    DRAIN_SECONDS: float = Field(default=0, ge=0, le=300, description="Seconds of 503 at /health/ready before a stop.")
     WORKER_PROCESSES: int = Field(
         default=1, ge=0, le=1000, description="Worker processes of this site, in all; counted where there is Redis."
     )
@@ -172,7 +160,7 @@ class Settings(EnvSettings):
     @classmethod
     def _strong(cls, given: SecretStr | list[SecretStr]) -> SecretStr | list[SecretStr]:
         keys = [key.get_secret_value() for key in (given if isinstance(given, list) else [given])]
-        if any(map(_weak, keys)):
+        if any(map(is_weak, keys)):
             raise ValueError(
                 "is too weak; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )

@@ -12,7 +12,7 @@ MOST_CONNECTIONS = 5000
 START_SECONDS = 60  # that a new process has to be ready, before the one it replaces is told to stop
 
 
-@click.command()
+@click.command(epilog="Example: manage.py serve --workers 4 --bind 0.0.0.0:8000")
 @click.option("--bind", default="127.0.0.1:8000", metavar="ADDR:PORT", help="Where to listen.", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 1000), help="Web processes; WEB_CONCURRENCY otherwise.")
 @click.option(
@@ -31,10 +31,7 @@ START_SECONDS = 60  # that a new process has to be ready, before the one it repl
 )
 @click.pass_obj
 def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurrency: int) -> None:
-    """Serve the site in production. SIGHUP replaces the processes one by one, SIGTERM drains and ends them.
-
-    Example: python3 manage.py serve --workers 4 --bind 0.0.0.0:8000
-    """
+    """Serve the site in production. SIGHUP replaces the processes one by one, SIGTERM drains and ends them."""
     import uvicorn
 
     from project.core.web import server
