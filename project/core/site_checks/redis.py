@@ -13,6 +13,7 @@ from project.core.redis import connect
 from project.core.runtime import Runtime
 
 OLDEST = (6, 2)
+PATIENCE = 3.0  # seconds
 
 AWAY = Finding("core.E130", "error", "Redis cannot be used ({reason}).", "Is it running, and is REDIS_URL right?")
 OPEN = Finding(
@@ -39,7 +40,7 @@ async def what_redis_says(runtime: Runtime) -> AsyncIterator[Finding]:
     url = runtime.settings.REDIS_URL
     if not url.get_secret_value():
         return
-    async with aclosing(connect(url)) as client:
+    async with aclosing(connect(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)) as client:
         try:
             about: dict[str, Any] = await client.info()
         except (RedisError, OSError, TimeoutError) as error:
