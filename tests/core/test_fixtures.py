@@ -284,13 +284,13 @@ async def test_the_bad_one_among_many_is_named(museum: Museum) -> None:
 
 
 async def test_a_dump_is_of_one_moment(museum: Museum) -> None:
-    await museum.add(Node(name="root"))
+    await museum.add(Node(name="root"), Team(name="reds"))
     async with museum.database.unit_of_work(write=False) as db:
         found = dump(await snapshot(db), KINDS, chosen(KINDS, ["museum"]), Style())
         names = [(await anext(found))["fields"]["name"]]
-        await asyncio.create_task(museum.add(Team(name="late")))
+        await asyncio.create_task(museum.add(Team(name="late"), Node(name="late")))
         names += [row["fields"]["name"] async for row in found]
-    assert names == ["root"]
+    assert sorted(names) == ["reds", "root"]
 
 
 async def test_what_is_no_more_can_be_passed_over(museum: Museum) -> None:
