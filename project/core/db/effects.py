@@ -1,6 +1,6 @@
 """Effects that happen once: a row for each, written in the transaction of the effect itself."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,8 +8,6 @@ from sqlmodel import Field, col, select
 
 from project.core.db.models import Model, now
 from project.core.db.session import AsyncSession
-
-KEPT = timedelta(days=1)
 
 
 class Effect(Model, table=True):
@@ -33,8 +31,3 @@ async def find_effect(db: AsyncSession, key: str) -> dict[str, Any] | None:
     """What was answered, or None when there was no such effect."""
     answer: dict[str, Any] | None = await db.scalar(select(Effect.answer).where(col(Effect.key) == key))
     return answer
-
-
-async def forget_effects(db: AsyncSession) -> int:
-    """Delete the rows that nobody will ask for again; returns how many."""
-    return (await db.exec(sa.delete(Effect).where(col(Effect.created_at) < now() - KEPT))).rowcount

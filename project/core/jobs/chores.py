@@ -1,28 +1,38 @@
 """The framework's own jobs."""
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from pydantic import JsonValue
 
-from project.core.db.effects import forget_effects
+from project.core.db.audit import AuditEntry
+from project.core.db.effects import Effect
+from project.core.db.models import now
 from project.core.db.session import AsyncSession
 from project.core.jobs import claiming
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 from project.core.jobs.running import Running
-from project.core.mail.sent import forget_sent_mail
+from project.core.mail.sent import SentMail
 
 if TYPE_CHECKING:
     from project.core.runtime import Runtime
 
 
 async def forget(db: AsyncSession, runtime: "Runtime") -> dict[str, int]:
-    """Delete jobs that ended long ago, keys of effects that count no more, and old notes of sent mail."""
+    """Delete jobs that ended long ago, keys of effects that count no more, old notes of mail and of changes."""
     settings = runtime.settings
-    return {
-        "jobs": await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS),
-        "keys": await forget_effects(db),
-        "notes of sent mail": await forget_sent_mail(db),
+    jobs = await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
+    kept: dict[str, tuple[Any, Any, float | None]] = {
+        "keys": (Effect, Effect.created_at, 1),
+        "notes of sent mail": (SentMail, SentMail.sent_at, 90),
+        "notes of changes": (AuditEntry, AuditEntry.at, settings.AUDIT_KEPT_DAYS),
+    }
+    return {"jobs": jobs} | {
+        name: (await db.exec(sa.delete(kind).where(moment < now() - timedelta(days=days)))).rowcount
+        for name, (kind, moment, days) in kept.items()
+        if days is not None
     }
 
 

@@ -14,7 +14,7 @@ from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
     "Site": [
-        *("runserver", "check", "routes", "request", "openapi", "settings", "diffsettings", "shell"),
+        *("runserver", "serve", "check", "routes", "request", "openapi", "settings", "diffsettings", "shell"),
         *("collectstatic", "findstatic"),
     ],
     "Jobs and mail": ["worker", "jobs", "cleanup", "sendtestemail"],

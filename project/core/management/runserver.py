@@ -21,7 +21,7 @@ GRACE_SECONDS = 1
 @click.pass_obj
 def runserver(site: Site, address: str, ipv6: bool, noreload: bool) -> None:
     """Serve the site on this machine and reload as you edit."""
-    host, port = _parse(address, "::1" if ipv6 else "127.0.0.1")
+    host, port = parse_address(address, "::1" if ipv6 else "127.0.0.1")
     settings = site.settings
     _refuse_taken(host, port)
     asyncio.run(make_first_tables(settings))
@@ -46,7 +46,8 @@ async def make_first_tables(settings: Settings) -> None:
         await migrate_database(settings.database_url)
 
 
-def _parse(address: str, usual: str = "127.0.0.1") -> tuple[str, int]:
+def parse_address(address: str, usual: str = "127.0.0.1") -> tuple[str, int]:
+    """Host and port of `8000` or `127.0.0.1:8000`; raises CommandError when it is neither."""
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise CommandError(f"{address!r} is not an address: write 8000 or 127.0.0.1:8000.", 2)
@@ -106,7 +107,7 @@ def _banner(settings: Settings, base: str, *, reload: bool) -> str:
 def _serve(host: str, port: int, *, reload: bool) -> None:
     import uvicorn
 
-    from project.core.web.server import SOCKETS, serve
+    from project.core.web.server import AS_HERE, serve
 
     folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
     config = uvicorn.Config(
@@ -115,10 +116,7 @@ def _serve(host: str, port: int, *, reload: bool) -> None:
         port=port,
         reload=reload,
         reload_dirs=folders if reload else None,
-        **SOCKETS,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
+        **AS_HERE,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
