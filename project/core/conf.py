@@ -1,7 +1,7 @@
 """Settings: environment first, then `.env`; what is missing or unsafe stops the start with advice."""
 
-import importlib
 import os
+import pkgutil
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -71,8 +71,7 @@ def _advice(cls: type[EnvSettings], detail: Any) -> str:
 class Settings(EnvSettings):
     """Every setting the framework reads; a project subclasses it to add its own.
 
-    Names are the same here, in the environment, in `.env` and in the docs. SETTINGS_MODULE in the environment, which
-    `manage.py --settings` sets, names another module (or module:class) whose settings are read instead.
+    Names are the same here, in the environment, in `.env` and in the docs.
     """
 
     DEBUG: bool = Field(default=False, description="Development mode: open API docs, plain logs, helpful errors.")
@@ -151,9 +150,9 @@ class Settings(EnvSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings; raises ConfigurationError naming each setting that has to change."""
-        module, _, name = os.environ.get("SETTINGS_MODULE", "").partition(":")
-        chosen = _settings_class(module, name or "Settings") if module else cls
+        """Read these, or those that SETTINGS_MODULE (`manage.py --settings`) names; raises ConfigurationError."""
+        named = os.environ.get("SETTINGS_MODULE")
+        chosen = _settings_class(named) if named else cls
         return super(Settings, chosen).load()  # type: ignore[return-value]
 
     @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")
@@ -289,11 +288,12 @@ class Settings(EnvSettings):
         return [key.get_secret_value() for key in (self.SECRET_KEY, *self.SECRET_KEY_FALLBACKS)]
 
 
-def _settings_class(module: str, name: str) -> type[Settings]:
+def _settings_class(name: str) -> type[Settings]:
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"SETTINGS_MODULE names {module}:{name}, but: {error}.") from None
-    if not (isinstance(found, type) and issubclass(found, Settings)):
-        raise ConfigurationError(f"{module}:{name}, which SETTINGS_MODULE names, is not a settings class.")
-    return found
+        found: Any = pkgutil.resolve_name(name if ":" in name else f"{name}:Settings")
+        if isinstance(found, type) and issubclass(found, Settings):
+            return found
+        why = "that is not a settings class"
+    except (ImportError, AttributeError, ValueError) as error:
+        why = str(error)
+    raise ConfigurationError(f"SETTINGS_MODULE names {name}, but {why}.")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -190,10 +191,10 @@ def test_colours_are_for_terminals_and_for_who_wants_them(manage: Manage) -> Non
         assert red not in manage(*words).stderr
 
 
-def test_the_third_degree_of_verbosity_shows_the_sql(migrated_file: Path) -> None:
-    told = site("cleanup", "-n", "-v", "3", DATABASE_URL=f"sqlite:///{migrated_file}")
-    assert "DELETE FROM core_effect" in told.stderr
-    assert "DELETE" not in site("cleanup", "-n", DATABASE_URL=f"sqlite:///{migrated_file}").stderr
+def test_the_third_degree_of_verbosity_shows_the_sql(migrated_file: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{shutil.copy(migrated_file, tmp_path)}"
+    assert "DELETE FROM core_effect" in site("cleanup", "-n", "-v", "3", DATABASE_URL=url).stderr
+    assert "DELETE" not in site("cleanup", "-n", DATABASE_URL=url).stderr
 
 
 def test_every_command_has_an_example() -> None:

@@ -1,5 +1,6 @@
 """Fixtures: every row comes back as it was, in either database, in any order; or nothing is loaded."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -274,6 +275,22 @@ async def test_a_bad_row_is_named_and_nothing_is_loaded(museum: Museum, bad: Any
         await museum.load([NODE, bad])
     assert f"museum.json, {says}" in refusal.value.message
     assert await museum.dumped() == before
+
+
+async def test_the_bad_one_among_many_is_named(museum: Museum) -> None:
+    told = [NODE | {"fields": {"name": name}} for name in ("a", "b", "c", "b", "d")]
+    with pytest.raises(Invalid, match=r"museum\.json, row 4 \(museum\.node\): the database refuses it"):
+        await museum.load(told)
+
+
+async def test_a_dump_is_of_one_moment(museum: Museum) -> None:
+    await museum.add(Node(name="root"), Team(name="reds"))
+    async with museum.database.unit_of_work(write=False) as db:
+        found = dump(await snapshot(db), KINDS, chosen(KINDS, ["museum"]), Style())
+        names = [(await anext(found))["fields"]["name"]]
+        await asyncio.create_task(museum.add(Team(name="late"), Node(name="late")))
+        names += [row["fields"]["name"] async for row in found]
+    assert sorted(names) == ["reds", "root"]
 
 
 async def test_what_is_no_more_can_be_passed_over(museum: Museum) -> None:

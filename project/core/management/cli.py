@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -118,10 +119,14 @@ def say(text: str, level: int = 1, *, nl: bool = True) -> None:
         click.echo(text, nl=nl)
 
 
-def progress(length: int, label: str) -> Any:
-    """A progress bar on standard error, where somebody watches: `with progress(9, "Loading") as bar: bar.update(1)`."""
-    watched = sys.stderr.isatty() and _site(click.get_current_context()).verbosity > 0
-    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not watched)
+def progress(length: int | None, label: str, *, shown: bool = True) -> Any:
+    """A progress bar on standard error, where somebody watches: `with progress(9, "Loading") as bar: bar.update(1)`.
+
+    None where nobody knows how much it will be.
+    """
+    watched = shown and sys.stderr.isatty() and _site(click.get_current_context()).verbosity > 0
+    endless = count() if length is None else None
+    return click.progressbar(endless, length, label, file=sys.stderr, hidden=not watched)
 
 
 def _site(ctx: click.Context) -> Site:

@@ -49,7 +49,7 @@ async def dumpdata(
     async with runtime.unit_of_work(write=False) as db:
         connection = await dumping.snapshot(db)
         total = await dumping.count(connection, wanted) if output else 0
-        with _written(output) as stream, progress(total, "Dumping") as bar:
+        with _written(output) as stream, progress(total, "Dumping", shown=bool(output)) as bar:
             stream.write(opening)
             first = True
             async for row in dumping.dump(connection, kinds, wanted, style, pks):

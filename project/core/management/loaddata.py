@@ -36,7 +36,7 @@ async def loaddata(
     rows = (each for path in paths for each in _rows(path) if _name(each[1]) not in passed)
     async with runtime.unit_of_work() as db:
         loader = Loader(await db.connection(), kinds, ignore=ignorenonexistent)
-        with progress(0, "Loading") as bar:
+        with progress(None, "Loading") as bar:
             counts = await loader.load(rows, bar.update)
     for name, count in counts.items():
         say(f"{name}: {count:,}", 2)
