@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
+from html import unescape
 from uuid import uuid4
 
 import httpx2
@@ -116,6 +118,19 @@ async def test_a_spreadsheet_reads_no_formula(staff: httpx2.AsyncClient, add_boo
     header, row = csv.reader(io.StringIO(answer.text, newline=""))
     assert header == ["title", "pages", "mood", "printed_at"]
     assert row == [f'\'{start}HYPERLINK("x,y")', "0", "happy", "2026-05-31T00:00:00+00:00"]
+
+
+async def test_an_export_has_the_rows_that_are_listed_in_their_order(
+    staff: httpx2.AsyncClient, add_book: AddBook
+) -> None:
+    for title, pages in (("Emma", 3), ("Emily", 3), ("Emil", 9), ("Dune", 3)):
+        await add_book(title, pages=pages)
+    query = "search=em&pages=3&pages_op=equals&sortBy=title&sort=desc&pageSize=10"
+    page = (await staff.get(f"/admin/book/list?{query}")).text
+    (address,) = re.findall(r'href="([^"]*/export/json[^"]*)"', page)
+    rows = json.loads((await staff.get(unescape(address))).text)
+    assert [row["title"] for row in rows] == ["Emma", "Emily"]
+    assert (await staff.get("/admin/book/export/csv?sortBy=api_token")).status_code == 400
 
 
 async def test_the_json_export_is_json_and_bounded(
