@@ -20,9 +20,11 @@ from project.core.web.validation import field_errors
 TRIES = 3
 
 
-@command()
-@click.option("--email", help="Instead of asking.")
-@click.option("--noinput", is_flag=True, help="Ask nothing: SUPERUSER_EMAIL and SUPERUSER_PASSWORD say it all.")
+@command(epilog="Example: manage.py createsuperuser --email you@example.com")
+@click.option("--email", "--username", "email", help="Instead of asking.")
+@click.option(
+    "--noinput", "--no-input", is_flag=True, help="Ask nothing: SUPERUSER_EMAIL and SUPERUSER_PASSWORD say it all."
+)
 @click.option("--if-missing", is_flag=True, help="An existing account of that e-mail is fine and stays as it is.")
 async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if_missing: bool) -> None:
     """Create an account that may use the admin."""
@@ -46,7 +48,7 @@ async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if
     click.echo(f"{data.email} may use the admin now.")
 
 
-@command()
+@command(epilog="Example: manage.py changepassword you@example.com")
 @click.argument("email")
 async def changepassword(runtime: Runtime, email: str) -> None:
     """Set an account's password, end its sessions, revoke its API tokens; its owner is told by mail."""

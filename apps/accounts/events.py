@@ -64,6 +64,7 @@ async def list_events(db: AsyncSession, user: Principal, *, limit: int, offset: 
     return await paginate(db, newest, limit=limit, offset=offset)
 
 
-async def forget(db: AsyncSession, conf: AccountsSettings) -> None:
-    """Delete what is older than people want to know."""
-    await db.exec(delete(Event).where(col(Event.happened_at) < now() - timedelta(days=conf.EVENTS_KEPT_DAYS)))
+async def forget(db: AsyncSession, conf: AccountsSettings) -> dict[str, int]:
+    """Delete what is older than people want to know; returns how many."""
+    old = col(Event.happened_at) < now() - timedelta(days=conf.EVENTS_KEPT_DAYS)
+    return {"events": (await db.exec(delete(Event).where(old))).rowcount}

@@ -13,7 +13,7 @@ from apps.accounts import events, sessions
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.manager import NOBODY, UserManager, state_of
 from apps.accounts.models import User
-from project.core import AsyncSession, Running
+from project.core import AsyncSession, Running, Runtime
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 
@@ -127,10 +127,14 @@ async def send_email_asked(running: Running, user_id: UUID, email: str, to: str)
         await postman.send(user, "accounts:reset", token, to, email=email)
 
 
+async def forget(db: AsyncSession, runtime: Runtime) -> dict[str, int]:
+    """Delete sessions and tokens that count no more, and what happened long ago."""
+    conf = runtime.conf(AccountsSettings)
+    return await sessions.forget(db, conf) | await events.forget(db, conf)
+
+
 @cron(minute=23, unique=True)
 async def sweep(running: Running) -> None:
-    """Delete sessions and tokens that count no more, and what happened long ago."""
-    conf = running.runtime.conf(AccountsSettings)
+    """The same, once an hour."""
     async with running.unit_of_work() as db:
-        await sessions.forget(db, conf)
-        await events.forget(db, conf)
+        await forget(db, running.runtime)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
+from apps.realtime.desk import Desk
 from apps.realtime.messages import PORTION, happened
 from apps.realtime.people import told
 from apps.realtime.services import ACCESS, topic
@@ -27,6 +28,7 @@ class Feed:
     def __init__(self, runtime: Runtime, room_id: UUID, heard: Subscription) -> None:
         self._runtime, self._room_id, self._heard = runtime, room_id, heard
         self._reading = asyncio.Lock()
+        self.desk = Desk(runtime)
         self._stale = True
         self._log: deque[Event] = deque()
         self._murmurs: deque[Event] = deque(maxlen=MURMURS)

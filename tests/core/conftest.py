@@ -108,12 +108,13 @@ async def book(shelf: FastAPI, add_book: AddBook) -> Book:
 
 
 @contextmanager
-def serving(site: Path, environment: dict[str, str], *options: str) -> Iterator[Server]:
-    """`manage.py runserver` on a free port, and its address; what it says on stderr is in the site's `stderr`."""
+def serving(site: Path, environment: dict[str, str], *options: str, by: str = "runserver") -> Iterator[Server]:
+    """`manage.py runserver`, or `serve`, on a free port, and its address; its stderr is in the site's `stderr`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "manage.py", "runserver", str(port), *options]
+    address = ["--bind", f"127.0.0.1:{port}"] if by == "serve" else [str(port)]
+    words = [sys.executable, "manage.py", by, *address, *options]
     with (site / "stderr").open("wb") as said:
         process = subprocess.Popen(words, cwd=site, env=environment, process_group=0, stderr=said)
     try:

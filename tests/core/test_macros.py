@@ -69,12 +69,13 @@ CALLS = {
     "job_progress": "{{ ui.job_progress(job) }}",
     "time": "{{ ui.time(moment) }}",
 }
+JOB: dict[str, Any] = {"name": EVIL, "state": State.RUNNING, "note": EVIL, "error": EVIL, "done": 1, "total": 3}
 CONTEXT = {
     "evil": EVIL,
     "form": broken(),
     "page": Slice([], 35, 10, 10),
     "address": URL("/posts?q=%3Cimg%20src=x%3E"),
-    "job": Job.model_construct(id=1, name=EVIL, state=State.RUNNING, note=EVIL, error=EVIL, done=1, total=3),
+    "job": Job(**JOB),
     "moment": datetime(2026, 8, 3, 14, 5, 9, tzinfo=UTC),
 }
 

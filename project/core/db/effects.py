@@ -14,6 +14,7 @@ class Effect(Model, table=True):
     """What was answered when the effect with this key happened; a second one is refused by the database."""
 
     __tablename__ = "core_effect"
+    __transient__ = True
 
     key: str = Field(max_length=64, unique=True)
     answer: dict[str, Any] = Field(sa_type=sa.JSON)

@@ -1,7 +1,7 @@
 """The framework's own jobs."""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -9,27 +9,38 @@ from pydantic import JsonValue
 from project.core.db.audit import AuditEntry
 from project.core.db.effects import Effect
 from project.core.db.models import now
+from project.core.db.session import AsyncSession
 from project.core.jobs import claiming
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 from project.core.jobs.running import Running
 from project.core.mail.sent import SentMail
 
+if TYPE_CHECKING:
+    from project.core.runtime import Runtime
+
+
+async def forget(db: AsyncSession, runtime: "Runtime") -> dict[str, int]:
+    """Delete jobs that ended long ago, keys of effects that count no more, old notes of mail and of changes."""
+    settings = runtime.settings
+    jobs = await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
+    kept: dict[str, tuple[Any, Any, float | None]] = {
+        "keys": (Effect, Effect.created_at, 1),
+        "notes of sent mail": (SentMail, SentMail.sent_at, 90),
+        "notes of changes": (AuditEntry, AuditEntry.at, settings.AUDIT_KEPT_DAYS),
+    }
+    return {"jobs": jobs} | {
+        name: (await db.exec(sa.delete(kind).where(moment < now() - timedelta(days=days)))).rowcount
+        for name, (kind, moment, days) in kept.items()
+        if days is not None
+    }
+
 
 @cron(minute=7, unique=True)
 async def sweep(running: Running) -> None:
     """Delete what nobody will ask for again."""
-    settings = running.runtime.settings
-    kept: list[tuple[Any, Any, float | None]] = [
-        (Effect, Effect.created_at, 1),
-        (SentMail, SentMail.sent_at, 90),
-        (AuditEntry, AuditEntry.at, settings.AUDIT_KEPT_DAYS),
-    ]
     async with running.unit_of_work() as db:
-        await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
-        for kind, moment, days in kept:
-            if days is not None:
-                await db.execute(sa.delete(kind).where(moment < now() - timedelta(days=days)))
+        await forget(db, running.runtime)
 
 
 @mail_job
