@@ -145,14 +145,14 @@ async def test_the_json_export_is_json_and_bounded(
     assert len(json.loads((await staff.get("/admin/book/export/json")).text)) == 2
 
 
-def test_two_views_at_one_address_are_refused(shared_app: FastAPI) -> None:
+async def test_two_views_at_one_address_are_refused(shared_app: FastAPI) -> None:
     admin = Site(FastAPI(), shared_app.state.runtime)
     admin.add_view(BookAdmin)
     with pytest.raises(ConfigurationError, match="/admin/book"):
         admin.add_view(BookAdmin)
 
 
-def test_a_view_of_two_sites_asks_each_sites_own_database(shared_app: FastAPI) -> None:
+async def test_a_view_of_two_sites_asks_each_sites_own_database(shared_app: FastAPI) -> None:
     first, second = (Site(FastAPI(), shared_app.state.runtime) for _ in range(2))
     first.add_view(BookAdmin)
     second.add_view(BookAdmin)
