@@ -199,7 +199,7 @@ async def test_a_row_that_names_one_there_is_changes_it_after_a_look_at_what_cha
     content = f"id,title,pages\n{emma.id},Emma,400\n{other.id},Persuasion,9\n,Lady Susan,80\n"
     preview = await upload(librarian, content)
     text = re.sub(r"<[^>]+>|\s+", " ", preview.text)
-    assert "1 are new, 1 change one that is there, 1 leave theirs as it is." in text
+    assert "1 new, 1 changed, 1 as they were." in text
     assert re.search(r"Emma +400 +Pages +3 +400 ", text)
     assert [each.pages for each in await novels(library)] == [3, 9]
     done = await confirm(librarian, preview)

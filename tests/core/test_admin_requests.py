@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
+from html import unescape
 from uuid import uuid4
 
 import httpx2
@@ -118,6 +120,19 @@ async def test_a_spreadsheet_reads_no_formula(staff: httpx2.AsyncClient, add_boo
     assert row == [f'\'{start}HYPERLINK("x,y")', "0", "happy", "2026-05-31T00:00:00+00:00"]
 
 
+async def test_an_export_has_the_rows_that_are_listed_in_their_order(
+    staff: httpx2.AsyncClient, add_book: AddBook
+) -> None:
+    for title, pages in (("Emma", 3), ("Emily", 3), ("Emil", 9), ("Dune", 3)):
+        await add_book(title, pages=pages)
+    query = "search=em&pages=3&pages_op=equals&sortBy=title&sort=desc&pageSize=10"
+    page = (await staff.get(f"/admin/book/list?{query}")).text
+    (address,) = re.findall(r'href="([^"]*/export/json[^"]*)"', page)
+    rows = json.loads((await staff.get(unescape(address))).text)
+    assert [row["title"] for row in rows] == ["Emma", "Emily"]
+    assert (await staff.get("/admin/book/export/csv?sortBy=api_token")).status_code == 400
+
+
 async def test_the_json_export_is_json_and_bounded(
     staff: httpx2.AsyncClient, add_book: AddBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,14 +145,14 @@ async def test_the_json_export_is_json_and_bounded(
     assert len(json.loads((await staff.get("/admin/book/export/json")).text)) == 2
 
 
-def test_two_views_at_one_address_are_refused(shared_app: FastAPI) -> None:
+async def test_two_views_at_one_address_are_refused(shared_app: FastAPI) -> None:
     admin = Site(FastAPI(), shared_app.state.runtime)
     admin.add_view(BookAdmin)
     with pytest.raises(ConfigurationError, match="/admin/book"):
         admin.add_view(BookAdmin)
 
 
-def test_a_view_of_two_sites_asks_each_sites_own_database(shared_app: FastAPI) -> None:
+async def test_a_view_of_two_sites_asks_each_sites_own_database(shared_app: FastAPI) -> None:
     first, second = (Site(FastAPI(), shared_app.state.runtime) for _ in range(2))
     first.add_view(BookAdmin)
     second.add_view(BookAdmin)

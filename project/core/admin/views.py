@@ -161,12 +161,17 @@ class ModelAdmin(ModelView):
 
     async def count(self, request: Request, stmt: Select[Any] | None = None) -> int:
         """How many rows there are, as far as anybody counts; where that is not to the end, there is a next page."""
-        found = self.list_query(request) if stmt is None else counted(stmt)
+        request.state.listed = found = self.list_query(request) if stmt is None else counted(stmt)
         async with self.session_maker() as db:
             request.state.count = count = await how_many(db, found)
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         return max(count.number, (page + 1) * size) if count.about else count.number
+
+    async def get_model_objects(self, request: Request, limit: int | None = 0) -> Any:
+        """The rows of an export: those of the list, as it is searched, filtered and sorted."""
+        await self.list(request)
+        return await self._run_query(request.state.listed.limit(limit or None))
 
     async def _run_query(self, stmt: Any) -> Any:
         deep = getattr(stmt, "_offset", None)
