@@ -16,7 +16,7 @@ from tests.faults.report import Report, run
 
 SOCKETS, SECONDS = 2000, 60
 EACH = 10  # sockets of one person in one process, the most there may be
-AT_ONCE = 50  # handshakes under way
+AT_ONCE = 20  # handshakes under way
 SETTLED = 20  # seconds after everybody has left
 
 
