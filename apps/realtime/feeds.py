@@ -48,7 +48,7 @@ class Feed:
             else:
                 self._murmurs.append(event)
                 self.murmured += 1
-        if self._stale:
+        if self._stale or self._reading.locked():  # whoever hears while another reads would know too little
             async with self._reading:
                 if self._stale:
                     await self._read()
