@@ -48,7 +48,7 @@ class Feed:
             else:
                 self._murmurs.append(event)
                 self.murmured += 1
-        if self._stale:
+        if self._stale or self._reading.locked():  # whoever hears while another reads would know too little
             async with self._reading:
                 if self._stale:
                     await self._read()
@@ -57,7 +57,9 @@ class Feed:
         """What happened after that place in the log, in order; the first of it where it is much. Raises NotFound."""
         if last < self._since:
             async with self._runtime.unit_of_work(write=False) as db:
-                return list((await happened(db, self._room_id, last))[1])
+                latest, found = await happened(db, self._room_id, last)
+            self._stale |= latest > self.newest  # else whoever has this would be ahead of the feed
+            return list(found)
         return [event for event in self._log if int(event.id) > last] if last < self.newest else []
 
     def murmurs(self, after: int) -> list[Event]:
@@ -89,10 +91,11 @@ class Feed:
         except BaseException:
             self._stale = True
             raise
+        latest = max(latest, self.newest)  # meanwhile somebody else may have heard what came over the bus
         if self.newest < 0 or len(found) == PORTION:
             self._log.clear()
             self._since, found = latest, []
-        self._keep(found, latest)
+        self._keep([each for each in found if int(each.id) > self.newest], latest)
 
     def _keep(self, events: Sequence[Event], newest: int) -> None:
         for event in events:

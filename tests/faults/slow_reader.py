@@ -34,13 +34,13 @@ class Silent:
         self._socket.sendall(handshake(port, PATH, one.people[number]))
 
     async def fill(self) -> None:
-        """Look on while it fills; cancelled at the end."""
-        held = -1
-        while True:
-            now_held = int.from_bytes(fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4)), sys.byteorder)
-            if now_held != held:
-                held, self.full = now_held, time.monotonic()
+        """Return when it holds something and has not grown for a second; cancelled at the end."""
+        held, grew = 0, time.monotonic()
+        while not held or time.monotonic() - grew < 1:
+            before, held = held, int.from_bytes(fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4)), sys.byteorder)
+            grew = time.monotonic() if held > before else grew
             await asyncio.sleep(0.05)
+        self.full = grew
 
 
 class Seen:
@@ -74,10 +74,13 @@ async def slow_reader(report: Report) -> None:
         started = time.perf_counter()
         await _say(readers, count)
         seconds = time.perf_counter() - started
+        closed = [each.closed.result() for each in readers if each.closed.done()]
         filling.cancel()
         after = [megabytes(web) for web in one.webs]
     complete = sum(each.ids == [*range(1, count + 1)] for each in readers)
     report.equal("readers who got all of them, in order", len(readers), complete)
+    report.equal("missing; doubled", (0, 0), _faults(readers, count))
+    report.equal("closed by the server", [], closed)
     report.at_least("messages a second, to the last delivery", 0.95 * RATE, count / seconds)
     report.at_most("p99 from said to heard", 1, statistics.quantiles(seen.delays, n=100)[98])
     report.note("p50; worst", f"{statistics.median(seen.delays):.3f}; {max(seen.delays):.3f} s")
@@ -86,6 +89,11 @@ async def slow_reader(report: Report) -> None:
     for was, is_ in zip(before, after, strict=True):
         report.at_most("memory of a process grew by", 50, is_ - was, "MB")
     report.note("load", f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+def _faults(readers: list[Talker], count: int) -> tuple[int, int]:
+    missing = sum(count - len(set(each.ids)) for each in readers)
+    return missing, sum(len(each.ids) - len(set(each.ids)) for each in readers)
 
 
 async def _say(readers: list[Talker], count: int) -> None:
