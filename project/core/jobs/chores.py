@@ -7,6 +7,7 @@ from project.core.jobs import claiming
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 from project.core.jobs.running import Running
+from project.core.live import notices
 from project.core.mail.sent import forget_sent_mail
 
 
@@ -18,6 +19,7 @@ async def sweep(running: Running) -> None:
         await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
         await forget_effects(db)
         await forget_sent_mail(db)
+        await notices.forget_old(db)
 
 
 @mail_job
