@@ -1,6 +1,5 @@
 """Live pages in a real browser: blocks move by themselves, toasts find their reader, and both say when it is over."""
 
-import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +9,7 @@ from sqlmodel import select
 
 from apps.accounts import User
 from apps.accounts.models import Session
-from project.core.live import Bus, Event, notify, revoke
+from project.core.live import Event, notify, revoke
 from project.core.live.notices import topic_of
 from project.core.runtime import Runtime
 from tests.browser.lab.app import LIKES
@@ -127,9 +126,11 @@ async def test_a_toast_is_shown_in_every_tab_and_waits_for_one(visit: Visit, run
 
     # The one that informs goes by itself, unless somebody looks at it; a warning stays until it is closed.
     await page.locator("#toasts a").focus()
-    clock = "[...document.querySelectorAll('#toasts .flash')].flatMap(each => each.getAnimations()).filter(each => each.animationName === 'pass')"
+    clock = "document.getAnimations().filter(each => each.animationName === 'pass')"
     assert await page.evaluate(f"{clock}.map(each => each.playState)") == ["paused"]
-    await page.evaluate(f"document.activeElement.blur(); {clock}.forEach(each => each.finish())")
+    await page.evaluate("document.activeElement.blur()")
+    assert await page.evaluate(f"{clock}.map(each => each.playState)") == ["running"]
+    await page.evaluate(f"{clock}.forEach(each => each.finish())")
     await expect(toast).to_have_text("Careful")
     await ann.press(toast.get_by_role("button", name="Dismiss"))
     await expect(toast).to_have_count(0)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from project.core.live.bus import publish
 from project.core.live.events import Event
 
 Level = Literal["info", "success", "warning", "error"]
+LEVELS = get_args(Level)
 NOTICE = "notice"
 HERE = re.compile(r"/(?!/)[^\\\s\x00-\x1f\x7f]{0,1999}")  # an address of this site, however a browser reads it
 LONGEST = 500  # characters of a text; a longer one is cut
@@ -54,8 +55,8 @@ async def notify(
     """
     if url and not HERE.fullmatch(url):
         raise ValueError(f"{url!r} is no path of this site")
-    if level not in Level.__args__:
-        raise ValueError(f"a notice is {', '.join(Level.__args__)}; {level!r} is none of them")
+    if level not in LEVELS:
+        raise ValueError(f"a notice is {', '.join(LEVELS)}; {level!r} is none of them")
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     notice = Notice(user_id=user if isinstance(user, UUID) else user.id, level=level, text=text, url=url)
     db.add(notice)
@@ -69,7 +70,7 @@ def topic_of(user_id: UUID) -> str:
 
 async def waiting(db: AsyncSession, user_id: UUID) -> Sequence[Event]:
     """What no page has shown this person yet: the newest of it, in order."""
-    found = select(Notice).where(Notice.user_id == user_id).order_by(col(Notice.id).desc()).limit(MOST)
+    found = select(Notice).where(Notice.user_id == user_id).order_by(col(Notice.created_at).desc()).limit(MOST)
     return [_event(each) for each in reversed((await db.exec(found)).all())]
 
 

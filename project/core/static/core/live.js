@@ -135,7 +135,8 @@
   // A toast that leads to this very page says what is seen here anyway.
   function toast(html) {
     const notice = parse(html).firstElementChild;
-    if (notice.querySelector("a")?.pathname === location.pathname) return;
+    const link = notice.querySelector("a");
+    if (link && new URL(link.getAttribute("href"), location).pathname === location.pathname) return;
     const region = document.getElementById("toasts");
     region.append(notice);
     if (window.htmx) htmx.process(notice);
