@@ -35,7 +35,7 @@ FLOORS = [
     {"asgi", "worker"},
     {"management", "testing"},
 ]
-BUDGET = 9100  # lines of code in the core beside the test kit
+BUDGET = 9230  # lines of code in the core beside the test kit
 KIT_BUDGET = 1400
 INSIDE_AN_APP = {
     "app": 0,

@@ -60,7 +60,6 @@ CALLS = {
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
     "notice": "{{ ui.notice('info', evil, evil) }}",
-    "toasts": "{{ ui.toasts(evil) }}",
     "stream": "{% call ui.stream(evil) %}{{ evil }}{% endcall %}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",
