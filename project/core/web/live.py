@@ -15,7 +15,6 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from project.core.errors import Forbidden
 from project.core.identity import Principal
 from project.core.live import Event, notices, stream
 from project.core.live.bus import Bells
@@ -82,7 +81,7 @@ async def follow(
     user: Principal | None = request.state.principal
     passes = [claims for each in on if (claims := _read(request, each)) and claims["iat"] > time.time() - FRESH]
     if len(passes) < len(on) or not (passes or user):
-        raise Forbidden("This page is too old to be followed.")
+        return Response(status_code=204)  # by which a browser knows that it need not come again
     mine = [notices.topic_of(user.id)] if user else []
 
     async def snapshot() -> Sequence[Event]:

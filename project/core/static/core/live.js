@@ -38,7 +38,7 @@
       if (source.readyState !== EventSource.CLOSED) return;
       again(element, stream);
       const answer = await fetch(url, { method: "HEAD", redirect: "manual" }).catch(() => null);
-      if (answer?.type !== "opaqueredirect" && ![401, 403, 404].includes(answer?.status)) return;
+      if (answer?.type !== "opaqueredirect" && ![204, 401, 403, 404].includes(answer?.status)) return;
       finish(element, stream, address, "refused");
       if (stream.own) draw(null);  // the blocks learn what has become of them, and get new passes
     };
