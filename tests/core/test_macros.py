@@ -59,6 +59,7 @@ CALLS = {
     "tabs": "{% call ui.tabs('x', evil, [('a', evil, evil)], 'a') %}{{ evil }}{% endcall %}",
     "flashes": "{{ ui.flashes([{'kind': 'info', 'text': evil}]) }}",
     "toast": "{{ ui.toast(evil) }}",
+    "notice": "{{ ui.notice('info', evil, evil) }}",
     "stream": "{% call ui.stream(evil) %}{{ evil }}{% endcall %}",
     "empty": "{{ ui.empty(evil, evil, evil, evil) }}",
     "badge": "{{ ui.badge(evil) }}",

@@ -14,6 +14,8 @@ from project.core.jobs import claiming
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 from project.core.jobs.running import Running
+from project.core.live import notices
+from project.core.live.notices import Notice
 from project.core.mail.sent import SentMail
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ async def forget(db: AsyncSession, runtime: "Runtime") -> dict[str, int]:
     jobs = await claiming.forget(db, done_days=settings.JOBS_KEPT_DAYS, dead_days=settings.DEAD_JOBS_KEPT_DAYS)
     kept: dict[str, tuple[Any, Any, float | None]] = {
         "keys": (Effect, Effect.created_at, 1),
+        "notices": (Notice, Notice.created_at, notices.KEPT.days),
         "notes of sent mail": (SentMail, SentMail.sent_at, 90),
         "notes of changes": (AuditEntry, AuditEntry.at, settings.AUDIT_KEPT_DAYS),
     }
