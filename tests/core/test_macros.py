@@ -68,6 +68,8 @@ CALLS = {
     "job": "{{ ui.job(job) }}",
     "job_progress": "{{ ui.job_progress(job) }}",
     "time": "{{ ui.time(moment) }}",
+    "value": "{{ ui.value(evil) }}",
+    "facts": "{{ ui.facts([(evil, evil), (evil, moment)]) }}",
 }
 CONTEXT = {
     "evil": EVIL,

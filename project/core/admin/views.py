@@ -23,7 +23,7 @@ from project.core.admin.door import bad_value_means, telling, visit
 from project.core.admin.fields import Converter, Lookup, members
 from project.core.admin.listing import Count, by_keys, counted, holding, how_many, referred
 from project.core.admin.saving import marks, settled
-from project.core.db.models import words
+from project.core.db.models import plural, words
 from project.core.errors import BadRequest, Forbidden, NotFound
 from project.core.web.downloads import Download, Format, download
 
@@ -292,9 +292,3 @@ class ModelAdmin(ModelView):
         if column is None or getattr(column.type, "storage", None) is None:
             raise NotFound
         return await super().get_object_filepath(identifier, column_name)
-
-
-def plural(name: str) -> str:
-    """`Entry` → `Entries`; for another plural set `name_plural`."""
-    name = re.sub("([^aeiou])y$", r"\1ie", name)
-    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.params import Depends
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from project.core.identity import Principal
 from project.core.templating import render_block
@@ -17,6 +17,7 @@ from project.core.web.flash import Flash
 from project.core.web.forms import reads_form
 from project.core.web.htmx import VARY, is_htmx
 from project.core.web.once import ASKER, by_form, once, routes_of
+from project.core.web.redirects import redirect
 
 
 def _turn(parameter: inspect.Parameter) -> int:
@@ -106,6 +107,14 @@ def render(
     if not fragment:
         flashes.clear(request, response)
     return response
+
+
+def deleted(request: Request, to: str, *, flash: str) -> Response:
+    """What follows a deletion: htmx takes the row away and shows the message, everybody else is led to the route."""
+    if not is_htmx(request):
+        return redirect(to, flash=flash)
+    ui = request.app.state.templates.globals["ui"]
+    return HTMLResponse(ui.flashes([Flash("success", flash)], beside=True))
 
 
 def _shared(request: Request) -> dict[str, Any]:

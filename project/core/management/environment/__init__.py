@@ -18,7 +18,7 @@ from project.core.management.environment.venv import BASE, DEV, Venv, build, lac
 __all__ = ["ROOT", "SetupStoppedError", "assets_present", "fetch_assets", "prepare", "stop_if_lacking"]
 ROOT = Path(__file__).resolve().parents[4]
 
-_TESTING = {"test", "ci", "screenshots"}
+_TESTING = {"test", "ci", "screenshots", "startapp"}  # and other work on the code
 _SHOWING_PAGES = {"runserver"} | _TESTING
 _INTERACTIVE = {"migrate", "makemigrations", "createsuperuser", "changepassword", "check", "shell"} | _SHOWING_PAGES
 _USAGE = """\

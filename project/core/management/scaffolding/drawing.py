@@ -1,0 +1,147 @@
+"""The slots of the scaffold's templates and of its tests; how they work is said in slots.py."""
+
+from project.core.management.scaffolding.fields import Field
+from project.core.management.scaffolding.slots import Slot, ordered
+from project.core.management.scaffolding.spec import Spec
+
+WHOSE = "{% if user and user.id == thing.owner_id %}"
+
+
+def _columns(spec: Spec) -> list[Field]:
+    """What a list shows beside the name of a row."""
+    return [field for field in spec.own_fields if field not in (spec.named, *spec.refs) and field.kind != "text"]
+
+
+def _heads(spec: Spec) -> str:
+    heads = [
+        (f'(_("{field.label}"), "number")' if field.type.number else f'_("{field.label}")') for field in _columns(spec)
+    ]
+    shown = ", ".join([f'_("{spec.named.label}")', *heads, '_("Added")'])
+    return f'{{% call ui.table(_("Things"), [{shown}, (_("Actions"), "hidden")], visible=False) %}}\n'
+
+
+def _cells(spec: Spec) -> str:
+    lines = []
+    for field in _columns(spec):
+        number = ' class="number"' if field.type.number else ""
+        lines.append(f"  <td{number}>{{{{ ui.value(thing.{field.name}) }}}}</td>\n")
+    return "".join([*lines, "  <td>{{ ui.value(thing.created_at) }}</td>\n"])
+
+
+def _delete(spec: Spec) -> str:
+    return f"  <td>{WHOSE if spec.public else ''}{{{{ ui.delete("
+
+
+def _deleted(spec: Spec) -> str:
+    return f'target="closest tr") }}}}{"{% endif %}" if spec.public else ""}</td>\n'
+
+
+def _choices(spec: Spec) -> str:
+    lines = []
+    for field in spec.own_fields:
+        if field.kind in ("bool", "enum"):
+            values = field.args or ("true", "false")
+            words = [each.replace("_", " ").capitalize() for each in field.args] or ["Yes", "No"]
+            pairs = ", ".join(f'("{value}", _("{word}"))' for value, word in zip(values, words, strict=True))
+            chosen = f"wanted.{field.name}" + ("" if field.args else "|tojson")
+            lines.append(
+                f'{{{{ ui.choice("{field.name}", _("{field.label}"), [("", _("{field.label}: all")), {pairs}], {chosen}) }}}}\n'
+            )
+    named = [field for field in ordered(spec) if field.kind in ("str", "text", "date", "datetime", "decimal", "int")]
+    by = ", ".join(f'("{field.name}", _("By {field.words}"))' for field in named)
+    orders = f'[("-created_at", _("Latest first")), ("created_at", _("Oldest first")), {by}]'
+    return "".join([*lines, f'{{{{ ui.choice("sort", _("Order"), {orders}, wanted.sort) }}}}\n'])
+
+
+def _placeholder(spec: Spec) -> str:
+    searched = [
+        field.label if not number else field.words for number, field in enumerate(f for f in spec.own_fields if f.wordy)
+    ]
+    return f'placeholder=_("{", ".join(searched)}")'
+
+
+def _facts(spec: Spec) -> str:
+    shown = [
+        field for field in spec.own_fields if field not in (spec.refs) and (field != spec.named or field.kind == "text")
+    ]
+    lines = [f'    (_("{field.label}"), thing.{field.name}),\n' for field in shown]
+    return "".join(["  {{ ui.facts([\n", *lines, '    (_("Added"), thing.created_at),\n'])
+
+
+def _actions(spec: Spec) -> str:
+    return f'    <div class="actions">\n{f"      {WHOSE}{chr(10)}" if spec.public else ""}'
+
+
+def _acted(spec: Spec) -> str:
+    end = "      {% endif %}\n" if spec.public else ""
+    return f'thing_id=thing.id), "quiet") }}}}\n{end}'
+
+
+# tests
+
+
+def _example(spec: Spec) -> str:
+    pairs = ", ".join(f'"{field.column}": {field.type.example!r}' for field in spec.own_fields)
+    return f"EXAMPLE: dict[str, Any] = {{{pairs}}}  # what its API takes\n".replace("'", '"')
+
+
+def _public(spec: Spec) -> str:
+    if not spec.public:
+        return "PUBLIC: set[str] = set()  # the addresses that answer strangers\n"
+    starts = [start for voice, start in (("api", "/api/v1"), ("pages", "")) if voice in spec.voices]
+    paths = ", ".join(f'"GET {start}/scaffold/things{rest}"' for start in starts for rest in ("", "/{thing_id}"))
+    return f"PUBLIC = {{{paths}}}  # the addresses that answer strangers\n"
+
+
+def _fills(spec: Spec) -> str:
+    lines = []
+    for field in spec.own_fields:
+        verb = "choose" if field.kind == "enum" else "fill"
+        typed = field.type.typed.replace("_", " ").capitalize() if field.kind == "enum" else field.type.typed
+        typed = "Hello" if field == spec.named else typed
+        if field.kind == "bool":
+            lines.append(f'    await page.check("{field.label}")\n')
+        elif not field.optional or field == spec.named:
+            lines.append(f'    await page.{verb}("{field.label}", "{typed}")\n')
+    return "".join(lines)
+
+
+def _api_others(spec: Spec) -> str:
+    if not spec.public:
+        return (
+            "    assert (await client.get(URL)).status_code == 401\n    await sign_in()\n"
+            '    assert (await client.get(URL)).json()["total"] == 0\n    assert (await client.get(url)).status_code == 404\n'
+        )
+    return (
+        "    assert (await client.patch(url, json={})).status_code == 401\n"
+        '    assert (await client.get(URL)).json()["total"] == 1\n    assert (await client.get(url)).status_code == 200\n'
+        "    await sign_in()\n"
+    )
+
+
+def _page_others(spec: Spec) -> str:
+    closed = (
+        '    for path in ("", "/edit", "/delete"):\n' if not spec.public else '    for path in ("/edit", "/delete"):\n'
+    )
+    if not spec.public:
+        return (
+            '    assert (await page.open(URL)).url.startswith("/accounts/login")\n    await sign_in()\n'
+            f'    assert "No things yet" in (await page.open(URL)).text\n{closed}'
+        )
+    return (
+        '    assert "Hello" in (await page.open(URL)).text\n    await sign_in()\n'
+        f'    assert "Edit" not in (await page.open(f"{{URL}}/{{thing_id}}")).links\n{closed}'
+    )
+
+
+def _whose(spec: Spec) -> str:
+    return f"test_the_things_of_others_are_not_{'ones_own' if spec.public else 'there'}("
+
+
+SLOTS: dict[str, list[Slot]] = {
+    "thing_list.html": [_heads, _cells, _delete, _deleted, _choices, _placeholder],
+    "thing_detail.html": [_facts, _actions, _acted],
+    "walks.py": [_example, _public],
+    "test_api.py": [_api_others, _whose],
+    "test_pages.py": [_fills, _page_others, _whose],
+}
