@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.testing.plugin import MakeSettings, NewClient, running
+from tests import walks
 
 PUBLIC = {
     "POST /api/v1/accounts/users",
@@ -29,7 +30,7 @@ PUBLIC = {
 }
 """The operations that answer strangers. Whoever adds one here has thought about who may call it."""
 
-SHIPPED = ["project", "apps.accounts", "apps.fetcher"]
+SHIPPED = ["project", "apps.accounts", *(each for each in walks.WALKED if each == "apps.fetcher")]
 """The apps that come with the framework; what you add may have other manners."""
 
 Json = dict[str, Any]

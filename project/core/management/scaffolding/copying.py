@@ -76,7 +76,7 @@ def _enums(source: Path, spec: Spec) -> str:
 
 
 def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
-    """The text with the scaffold's names changed: in code `blog_post`, in addresses `blog-post`, in speech `blog post`."""
+    """The text with the scaffold's names changed: `blog_post` in code, `blog-post` in addresses, `blog post` in speech."""
     noun, plural = spec.noun, spec.plural
     if in_test:
         named = spec.named

@@ -74,15 +74,19 @@ def with_app(source: str, name: str) -> str:
         return f'{source[:start]}"{name}"{source[start:]}'
     last = listed.elts[-1]
     end = _place(source, last.end_lineno or 0, last.end_col_offset or 0)
-    line = source.splitlines()[last.lineno - 1]
-    indent = line[: len(line) - len(line.lstrip())]
-    alone = not source.splitlines()[last.lineno - 1][: last.col_offset].strip()
-    return f'{source[:end]},{f"{chr(10)}{indent}" if alone else " "}"{name}"{source[end:]}'
+    before = source.split("\n")[last.lineno - 1].encode()[: last.col_offset].decode()
+    rest = source[end:].partition("\n")[0]
+    if before.strip() or listed.end_lineno == last.end_lineno:
+        return f'{source[:end]}, "{name}"{source[end:]}'
+    comma = "" if rest.lstrip().startswith(",") else ","
+    return f'{source[:end]}{comma}{rest}\n{before}"{name}",{source[end + len(rest) :]}'
 
 
 def _listed(source: str) -> ast.List | ast.Tuple:
     for node in ast.walk(ast.parse(source)):
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        targets = (
+            [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        )
         if any(getattr(target, "id", "") == "INSTALLED_APPS" for target in targets):
             lists = [each for each in ast.walk(node) if isinstance(each, ast.List | ast.Tuple)]
             for each in lists:
@@ -93,8 +97,8 @@ def _listed(source: str) -> ast.List | ast.Tuple:
 
 def _place(source: str, line: int, column: int) -> int:
     """The place in the text of what Python's parser names by line and by bytes of UTF-8 in it."""
-    lines = source.splitlines(keepends=True)
-    return sum(map(len, lines[: line - 1])) + len(lines[line - 1].encode()[:column].decode())
+    lines = source.split("\n")
+    return sum(len(each) + 1 for each in lines[: line - 1]) + len(lines[line - 1].encode()[:column].decode())
 
 
 def _replace(path: Path, text: str) -> None:

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from project.core.apps import RESERVED
 from project.core.conf import ROOT
 from project.core.db.models import NAMES, metadata, plural, snake
 from project.core.management import CommandError
 from project.core.management.scaffolding.fields import Field, read_field
+from project.core.runtime import Runtime
 
 OWNER = "accounts.User"
 OF_THE_HOUSE = RESERVED | {"project", "apps", "tests", "core", "templates", "static", "migrations", "mail", "test"}
@@ -71,13 +73,13 @@ class Spec:
         return [*known, *(field for field in wordy if field.kind != "text"), *wordy][0]
 
 
-def read_spec(label: str, model: str, words: Sequence[str], **options: object) -> Spec:
+def read_spec(runtime: Runtime, label: str, model: str, words: Sequence[str], **options: Any) -> Spec:
     """The app as it is typed; raises CommandError with advice."""
-    _check_label(label)
+    _check_label(runtime, label)
     fields = tuple(read_field(word) for word in words)
     if not [field for field in fields if field.args != (OWNER,)]:
         fields += (Field("title", "str"),)
-    spec = Spec(label, model or _singular(label), fields, **options)  # type: ignore[arg-type]
+    spec = Spec(label, model or _singular(label), fields, **options)
     _check_model(spec)
     _check_fields(spec)
     return spec
@@ -89,7 +91,7 @@ def _singular(label: str) -> str:
     return "".join(part.capitalize() for part in one.split("_"))
 
 
-def _check_label(label: str) -> None:
+def _check_label(runtime: Runtime, label: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", label) or len(label) > 30:
         raise CommandError(f"{label!r} cannot name an app: use small letters and digits, such as blog or blog2.", 2)
     if keyword.iskeyword(label) or keyword.issoftkeyword(label):
@@ -98,11 +100,13 @@ def _check_label(label: str) -> None:
         raise CommandError(f"An app cannot be called {label!r}, which is the framework's own: try my_{label}.", 2)
     if label in sys.stdlib_module_names:
         raise CommandError(f"An app cannot be called {label!r}, like a module of Python: try {label}_app.", 2)
+    if label in [app.label for app in runtime.registry.apps]:
+        raise CommandError(f"There is an app {label!r} already: choose another label.")
     for folder in ("apps", "templates", "tests"):
         if (ROOT / folder / label).exists():
             raise CommandError(
-                f"There is {folder}/{label} already. Choose another label; a further model of an app is written by hand, "
-                f"after the first: models.py, schemas.py, services.py, then api.py and pages.py.",
+                f"There is {folder}/{label} already. Choose another label; a further model of an app is written by "
+                f"hand, after the first: models.py, schemas.py, services.py, then api.py and pages.py.",
             )
 
 
