@@ -52,7 +52,8 @@ ROWS: dict[str, Add] = {"user_id": person, "job_id": job, "session_id": session,
 
 def body_of(name: str) -> dict[str, Any]:
     """The arguments that send it: JSON to the API, a form to a page."""
-    return {"json" if " /api/" in name else "data": walks.BODIES.get(name)}
+    body = walks.BODIES.get(name, walks.example_of(name.partition(" ")[2]))
+    return {"json" if " /api/" in name else "data": body or None}
 
 
 def told(answer: httpx2.Response, wanted: UUID) -> tuple[int, bytes, dict[str, str]]:

@@ -39,7 +39,7 @@ BODIES: dict[str, Any] = dict(ChainMap(*(getattr(module, "BODIES", {}) for modul
 
 
 def example_of(path: str) -> dict[str, Any]:
-    """What an address of an app's API takes, field by field."""
-    label = path.removeprefix("/api/v1/").partition("/")[0]
+    """What an address of an app takes, field by field."""
+    label = path.removeprefix("/api/v1").split("/")[1]
     module = TOLD.get(label)
     return {**getattr(module, "EXAMPLE", {}), **getattr(module, "EXAMPLES", {}).get(path, {})}

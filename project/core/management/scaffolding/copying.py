@@ -34,8 +34,10 @@ from project.core.web.lists import Filter
 from project.core.web.schemas import Url
 """
 """What some app needs and another does not: ruff takes away what is not used."""
-OURS = ["--config", 'lint.isort.known-first-party = ["apps", "project", "tests"]']  # an app to come is no folder yet
-SPOKEN = re.compile(r'"""[^"]*"""|_\((?:"[^"]*"|\'[^\']*\')|(?:description|flash)="[^"]*"')
+OURS = ["--config", 'lint.isort.known-first-party = ["apps", "project", "tests"]']  # a new one is no folder yet
+SPOKEN = re.compile(
+    r'"""[^"]*"""|_\((?:"[^"]*"|\'[^\']*\')|(?:description|flash)="[^"]*"|"(?:New|Search the|No) things?[^"]*"'
+)
 
 
 def copied(spec: Spec) -> dict[str, str]:
@@ -76,7 +78,7 @@ def _enums(source: Path, spec: Spec) -> str:
 
 
 def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
-    """The text with the scaffold's names changed: `blog_post` in code, `blog-post` in addresses, `blog post` in speech."""
+    """The text with the scaffold's names changed: in code `blog_post`, in speech `blog post`, in addresses `blog-post`."""
     noun, plural = spec.noun, spec.plural
     if in_test:
         named = spec.named

@@ -40,17 +40,19 @@ def _choices(spec: Spec) -> str:
     lines = []
     for field in spec.own_fields:
         if field.kind in ("bool", "enum"):
-            values = field.args or ("true", "false")
-            words = [each.replace("_", " ").capitalize() for each in field.args] or ["Yes", "No"]
-            pairs = ", ".join(f'("{value}", _("{word}"))' for value, word in zip(values, words, strict=True))
-            chosen = f"wanted.{field.name}" + ("" if field.args else "|tojson")
+            words = {each: each.replace("_", " ").capitalize() for each in field.args} or {"true": "Yes", "false": "No"}
+            pairs = {"": f"{field.label}: all"} | words
             lines.append(
-                f'{{{{ ui.choice("{field.name}", _("{field.label}"), [("", _("{field.label}: all")), {pairs}], {chosen}) }}}}\n'
+                _choice(field.name, field.label, pairs, f"wanted.{field.name}{'' if field.args else '|tojson'}")
             )
-    named = [field for field in ordered(spec) if field.kind in ("str", "text", "date", "datetime", "decimal", "int")]
-    by = ", ".join(f'("{field.name}", _("By {field.words}"))' for field in named)
-    orders = f'[("-created_at", _("Latest first")), ("created_at", _("Oldest first")), {by}]'
-    return "".join([*lines, f'{{{{ ui.choice("sort", _("Order"), {orders}, wanted.sort) }}}}\n'])
+    orders = {"-created_at": "Latest first", "created_at": "Oldest first"}
+    orders |= {field.name: f"By {field.words}" for field in ordered(spec) if field.kind != "enum"}
+    return "".join([*lines, _choice("sort", "Order", orders, "wanted.sort")])
+
+
+def _choice(name: str, label: str, words: dict[str, str], chosen: str) -> str:
+    pairs = ", ".join(f'("{value}", _("{word}"))' for value, word in words.items())
+    return f'{{{{ ui.choice("{name}", _("{label}"), [{pairs}], {chosen}) }}}}\n'
 
 
 def _placeholder(spec: Spec) -> str:
@@ -81,7 +83,8 @@ def _acted(spec: Spec) -> str:
 
 
 def _example(spec: Spec) -> str:
-    pairs = ", ".join(f'"{field.column}": {field.type.example!r}' for field in spec.own_fields)
+    values = {field.column: "Hello" if field == spec.named else field.type.example for field in spec.own_fields}
+    pairs = ", ".join(f'"{name}": {value!r}' for name, value in values.items())
     return f"EXAMPLE: dict[str, Any] = {{{pairs}}}  # what its API takes\n".replace("'", '"')
 
 
@@ -107,30 +110,24 @@ def _fills(spec: Spec) -> str:
 
 
 def _api_others(spec: Spec) -> str:
-    if not spec.public:
-        return (
-            "    assert (await client.get(URL)).status_code == 401\n    await sign_in()\n"
-            '    assert (await client.get(URL)).json()["total"] == 0\n    assert (await client.get(url)).status_code == 404\n'
-        )
-    return (
-        "    assert (await client.patch(url, json={})).status_code == 401\n"
-        '    assert (await client.get(URL)).json()["total"] == 1\n    assert (await client.get(url)).status_code == 200\n'
-        "    await sign_in()\n"
-    )
+    get = "    assert (await client.get("
+    if spec.public:
+        stranger = "    assert (await client.patch(url, json={})).status_code == 401\n"
+        return f'{stranger}{get}URL)).json()["total"] == 1\n{get}url)).status_code == 200\n    await sign_in()\n'
+    stranger = f"{get}URL)).status_code == 401\n    await sign_in()\n"
+    return f'{stranger}{get}URL)).json()["total"] == 0\n{get}url)).status_code == 404\n'
 
 
 def _page_others(spec: Spec) -> str:
-    closed = (
-        '    for path in ("", "/edit", "/delete"):\n' if not spec.public else '    for path in ("/edit", "/delete"):\n'
-    )
-    if not spec.public:
+    if spec.public:
         return (
-            '    assert (await page.open(URL)).url.startswith("/accounts/login")\n    await sign_in()\n'
-            f'    assert "No things yet" in (await page.open(URL)).text\n{closed}'
+            '    assert "Hello" in (await page.open(URL)).text\n    await sign_in()\n'
+            '    assert "Edit" not in (await page.open(f"{URL}/{thing_id}")).links.values()\n'
+            '    for path in ("/edit", "/delete"):\n'
         )
     return (
-        '    assert "Hello" in (await page.open(URL)).text\n    await sign_in()\n'
-        f'    assert "Edit" not in (await page.open(f"{{URL}}/{{thing_id}}")).links\n{closed}'
+        '    assert (await page.open(URL)).url.startswith("/accounts/login")\n    await sign_in()\n'
+        '    assert "No things yet" in (await page.open(URL)).text\n    for path in ("", "/edit", "/delete"):\n'
     )
 
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from project.core.db.models import snake
 from project.core.errors import nearest
 from project.core.management import CommandError
 
@@ -140,9 +141,8 @@ class Field:
 
     def _reference(self) -> str:
         app, _, model = self.args[0].partition(".")
-        from project.core.db.models import snake
-
-        return f'foreign_key="{app}_{snake(model)}.id", ondelete="{"SET NULL" if self.optional else "CASCADE"}", index=True'
+        gone = "SET NULL" if self.optional else "CASCADE"
+        return f'foreign_key="{app}_{snake(model)}.id", ondelete="{gone}", index=True'
 
 
 def member(value: str) -> str:

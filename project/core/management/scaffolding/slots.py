@@ -150,30 +150,33 @@ def _api_get(spec: Spec) -> str:
 # pages.py
 
 
+def _reader(spec: Spec) -> str:
+    return "OptionalUser" if spec.public else "CurrentUser"
+
+
 def _page_list(spec: Spec) -> str:
-    user, asks = ("OptionalUser", "") if spec.public else ("CurrentUser", " user,")
-    words = "The things: searched" if spec.public else "Their things: searched"
-    return (
-        f"async def list_things(request: Request, db: DB, user: {user}, wanted: Wanted, page: PageNumber = 1) -> Response:\n"
-        f'    """{words}, filtered, page by page."""\n    things = await services.list_things(db,{asks} wanted.page(page))\n'
-    )
+    return f"user: {_reader(spec)}, wanted: Wanted, page: PageNumber = 1) -> Response:\n"
+
+
+def _page_listed(spec: Spec) -> str:
+    words, asks = ("The", "") if spec.public else ("Their", " user,")
+    found = f"    things = await services.list_things(db,{asks} wanted.page(page))\n"
+    return f'    """{words} things: searched, filtered, page by page."""\n{found}'
 
 
 def _page_show(spec: Spec) -> str:
-    user, asks = ("OptionalUser", "") if spec.public else ("CurrentUser", " user,")
-    return (
-        f"async def show_thing(request: Request, thing_id: ThingId, db: DB, user: {user}) -> Response:\n"
-        f'    """All of it."""\n    thing = await services.get_thing(db,{asks} thing_id)\n'
-    )
+    found = f"    thing = await services.get_thing(db,{'' if spec.public else ' user,'} thing_id)\n"
+    return f'user: {_reader(spec)}) -> Response:\n    """All of it."""\n{found}'
 
 
 def _page_edit(spec: Spec) -> str:
-    return f'    """The form, filled."""\n    thing = await services.{"own" if spec.public else "get"}_thing(db, user, thing_id)\n'
+    found = f"    thing = await services.{'own' if spec.public else 'get'}_thing(db, user, thing_id)\n"
+    return f'    """The form, filled."""\n{found}'
 
 
 def _page_ask(spec: Spec) -> str:
-    own = "own" if spec.public else "get"
-    return f'    """Ask first, where there is no dialog to do so."""\n    thing = await services.{own}_thing(db, user, thing_id)\n'
+    found = f"    thing = await services.{'own' if spec.public else 'get'}_thing(db, user, thing_id)\n"
+    return f'    """Ask first, where there is no dialog to do so."""\n{found}'
 
 
 # app.py, admin.py
@@ -204,7 +207,7 @@ SLOTS: dict[str, list[Slot]] = {
     "schemas.py": [_orders, _asked, _changed, _shown, _query],
     "services.py": [_list, _get, _to_change, _to_delete],
     "api.py": [_api_list, _api_get],
-    "pages.py": [_page_list, _page_show, _page_edit, _page_ask],
+    "pages.py": [_page_list, _page_listed, _page_show, _page_edit, _page_ask],
     "app.py": [_routers, _menu],
     "admin.py": [_admin],
 }
