@@ -30,8 +30,8 @@ PUBLIC = {
 }
 """The operations that answer strangers. Whoever adds one here has thought about who may call it."""
 
-SHIPPED = ["project", "apps.accounts", *(each for each in walks.WALKED if each == "apps.fetcher")]
-"""The apps that come with the framework; what you add may have other manners."""
+SHIPPED = walks.WALKED
+"""The apps that keep these manners: those that tell the walks of theirs."""
 
 Json = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")

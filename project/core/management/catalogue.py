@@ -16,7 +16,7 @@ CORE_GROUPS = {
     "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
     "Jobs and mail": ["worker", "jobs", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
-    "Development": ["startapp", "test", "ci", "screenshots", "lock", "assets"],
+    "Development": ["startapp", "startproject", "core", "test", "ci", "screenshots", "lock", "assets"],
 }
 CORE = [name for names in CORE_GROUPS.values() for name in names]
 CACHE = ROOT / ".data" / "commands.json"

@@ -78,7 +78,7 @@ def _enums(source: Path, spec: Spec) -> str:
 
 
 def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
-    """The text with the scaffold's names changed: in code `blog_post`, in speech `blog post`, in addresses `blog-post`."""
+    """The text in the app's names: `blog_post` in code, `blog-post` in addresses, `blog post` in what people read."""
     noun, plural = spec.noun, spec.plural
     if in_test:
         named = spec.named
