@@ -1,8 +1,9 @@
 """The JSON voice, under /api/v1/realtime."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response, status
+from starlette.responses import StreamingResponse
 
 from apps.accounts import CurrentUser
 from apps.realtime import messages, services
@@ -26,6 +27,10 @@ from apps.realtime.schemas import (
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
 
+TEXT = {"schema": {"type": "string"}}
+AS_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": TEXT}, "description": "The events."}
+}
 router = APIRouter()
 
 
@@ -120,7 +125,7 @@ async def list_people(slug: Slug, db: DB, user: CurrentUser) -> Presence:
     return await people_of(db, user, slug)
 
 
-@router.get("/rooms/{slug}/events")
+@router.get("/rooms/{slug}/events", response_class=StreamingResponse, responses=AS_EVENTS)
 async def events(slug: Slug, request: Request, user: CurrentUser, runtime: CurrentRuntime) -> Response:
     """Follow a room: `message` and `deleted` as they happen; without an id, `presence` and `typing`.
 

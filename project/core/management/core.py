@@ -30,10 +30,8 @@ def core(diff: bool, source: Path | None, upgrade: Path | None, force: bool) -> 
     changes = _changes(before)
     if upgrade:
         return _upgrade(upgrade.absolute(), changes, force)
-    click.echo(
-        f"project/core and tests/core of version {version}: "
-        + (f"{len(changes)} changed." if changes else "unchanged.")
-    )
+    changed = f"{len(changes)} files changed" if changes else "unchanged"
+    click.echo(f"project/core and tests/core, version {version}: {changed}.")
     for path, what in changes.items():
         click.echo(f"  {what:<8} {path}")
         if diff:
@@ -75,9 +73,7 @@ def _upgrade(source: Path, changes: Changes, force: bool) -> None:
     lost = [path for path in changes if fresh.get(path) != tree.framework_of(ROOT).get(path)]
     if lost and not force:
         listed = "".join(f"\n  {changes[path]:<8} {path}" for path in lost)
-        raise CommandError(
-            f"These were changed here and would be lost; `core --diff` shows how, --force gives them up:{listed}"
-        )
+        raise CommandError(f"This project changed what would be lost: see `core --diff`. --force gives it up:{listed}")
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".upgrade-") as inside:
         draft = Path(inside)
         for path in fresh:

@@ -10,19 +10,21 @@ import click
 
 from project.core import __version__
 from project.core.conf import ROOT
-from project.core.management import CommandError, command
-from project.core.runtime import Runtime
+from project.core.errors import nearest
+from project.core.management import CommandError
 
-OF_THIS_ONE = ("LICENSE", "README.md", "tests/bench/", "tests/faults/", "tests/test_readme.py", "tests/test_seed.py")
-OF_THIS_ONE += ("tests/test_startproject.py",)
-NEEDED = {"accounts", "site"}
+OF_THIS_ONE = (
+    *("LICENSE", "README.md", "tests/bench/", "tests/faults/"),
+    *("tests/test_readme.py", "tests/test_seed.py", "tests/test_startproject.py"),
+)
+NEEDED = "accounts"
 
 
-@command()
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="The name people read; made from the folder's otherwise.")
 @click.option("--without", default="", metavar="APP,APP", help="Leave these apps out: fetcher,realtime.")
-def startproject(runtime: Runtime, folder: Path, name: str, without: str) -> None:
+def startproject(folder: Path, name: str, without: str) -> None:
     """Make a new project: startproject ../shop --name Shop --without fetcher,realtime"""
     from project.core.management.starting.fresh import name_it
     from project.core.management.starting.leaving import leave_out
@@ -30,7 +32,7 @@ def startproject(runtime: Runtime, folder: Path, name: str, without: str) -> Non
 
     target = folder.absolute()
     name = name.strip() or re.sub(r"[-_]+", " ", target.name).strip().capitalize()
-    labels = _left_out(runtime, without)
+    labels = _left_out(without)
     _check(target, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".startproject-") as inside:
@@ -49,14 +51,14 @@ def startproject(runtime: Runtime, folder: Path, name: str, without: str) -> Non
     click.echo(f"{name} is in {folder}. Go on there:\n  python3 manage.py runserver\n  python3 manage.py test")
 
 
-def _left_out(runtime: Runtime, without: str) -> list[str]:
+def _left_out(without: str) -> list[str]:
     labels = [label.strip() for label in without.split(",") if label.strip()]
-    installed = [app.label for app in runtime.registry.apps if app.label not in NEEDED]
+    there = sorted(path.parent.name for path in (ROOT / "apps").glob("*/app.py"))
     for label in labels:
-        if label in NEEDED:
-            raise CommandError(f"No project can do without {label}: it says who is asking.", 2)
-        if label not in installed:
-            raise CommandError(f"There is no app {label!r} to leave out; there are {', '.join(installed)}.", 2)
+        if label == NEEDED:
+            raise CommandError(f"No project can do without {NEEDED}: it says who is asking.", 2)
+        if label not in there:
+            raise CommandError(f"There is no app {label!r} to leave out.{nearest(label, there)}", 2)
     return labels
 
 

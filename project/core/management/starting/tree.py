@@ -14,7 +14,7 @@ PRIVATE = {".env", ".venv.lock"}
 
 
 def files_of(root: Path) -> list[str]:
-    """The paths of a project's own files: what git knows and what is new, or all that looks so where there is no git."""
+    """The paths of a project's own files: what git knows and does not ignore, or without git all that look so."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(words, cwd=root, capture_output=True, check=True) if (root / ".git").exists() else None
