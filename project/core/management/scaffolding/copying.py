@@ -31,6 +31,8 @@ from pydantic import AwareDatetime
 from apps.accounts import CurrentUser, Email, OptionalUser
 from project.core import AppConfig, MenuItem
 from project.core.web.lists import Filter
+from project.core.identity import principal
+from project.core.web.references import References, check_references, choices
 from project.core.web.schemas import Url
 """
 """What some app needs and another does not: ruff takes away what is not used."""
@@ -64,11 +66,13 @@ def _filled(source: Path, spec: Spec) -> str:
         text = text.replace(old, new)
     if source.suffix == ".py" and source.name != "__init__.py":
         opening, _, rest = text.partition("\n\n")
-        text = f"{opening}\n\n{MAY_NEED}{_enums(source, spec)}{rest}"
+        text = f"{opening}\n\n{MAY_NEED}{_others(source, spec)}{rest}"
     return text
 
 
-def _enums(source: Path, spec: Spec) -> str:
+def _others(source: Path, spec: Spec) -> str:
+    if source.name == "services.py":
+        return "".join(f"from apps.{field.args[0].replace('.', ' import ')}\n" for field in spec.refs)
     names = [field.enum for field in spec.own_fields if field.kind == "enum"]
     return (
         f"from project.core.scaffold.models import {', '.join(names)}\n"

@@ -67,6 +67,8 @@ def _facts(spec: Spec) -> str:
         field for field in spec.own_fields if field not in (spec.refs) and (field != spec.named or field.kind == "text")
     ]
     lines = [f'    (_("{field.label}"), thing.{field.name}),\n' for field in shown]
+    for field in () if spec.public else spec.refs:
+        lines.append(f'    (_("{field.label}"), names.{field.column}[thing.{field.column}|string]),\n')
     return "".join(["  {{ ui.facts([\n", *lines, '    (_("Added"), thing.created_at),\n'])
 
 

@@ -114,6 +114,11 @@ class Field:
         return self.kind in ("str", "text")
 
     @property
+    def referred(self) -> str:
+        """The model that it refers to."""
+        return self.args[0].partition(".")[2]
+
+    @property
     def filtered(self) -> bool:
         """Whether lists are narrowed by it."""
         return self.kind in ("bool", "enum", "ref")

@@ -118,8 +118,29 @@ def _get(spec: Spec) -> str:
     return every + own.format(name="own") if spec.public else own.format(name="get")
 
 
+def _references(spec: Spec) -> str:
+    if not spec.refs:
+        return "async def create_thing("
+    rows = []
+    for field in spec.refs:
+        own = f".where({field.referred}.{field.args[1]} == user.id)" if field.args[1] else ""
+        rows.append(f'"{field.column}": select({field.referred}){own}')
+    return (
+        "def references(user: Principal) -> References:\n"
+        '    """For each field that refers to something: the rows that this person may choose."""\n'
+        f"    return {{{', '.join(rows)}}}\n\n\nasync def create_thing("
+    )
+
+
+def _to_create(spec: Spec) -> str:
+    check = "    await check_references(db, references(user), data.model_dump())\n" if spec.refs else ""
+    return f'    """Add a thing, which is theirs."""\n{check}'
+
+
 def _to_change(spec: Spec) -> str:
-    return f"    thing = await {'own' if spec.public else 'get'}_thing(db, user, thing_id)\n    thing.sqlmodel_update"
+    check = "    await check_references(db, references(user), changes)\n" if spec.refs else ""
+    found = f"await {'own' if spec.public else 'get'}_thing(db, user, thing_id)"
+    return f"{check}    thing = {found}\n    thing.sqlmodel_update"
 
 
 def _to_delete(spec: Spec) -> str:
@@ -179,6 +200,43 @@ def _page_ask(spec: Spec) -> str:
     return f'    """Ask first, where there is no dialog to do so."""\n{found}'
 
 
+def _offered(spec: Spec, filled: str = "") -> str:
+    choices = ", choices=await choices(db, services.references(user))" if spec.refs else ""
+    return f"Form(ThingCreate{filled}{choices})"
+
+
+def _page_new(spec: Spec) -> str:
+    return f'"scaffold/thing_form.html", {{"form": {_offered(spec)}}})'
+
+
+def _page_filled(spec: Spec) -> str:
+    return f'"form": {_offered(spec, ", thing")}'
+
+
+def _page_opened(spec: Spec) -> str:
+    return f"async def new_thing(request: Request, {'db: DB, ' if spec.refs else ''}user"
+
+
+def _page_again(spec: Spec) -> str:
+    return f'@on_invalid("scaffold/thing_form.html"{", context=choices_again" if spec.refs else ""})\n'
+
+
+def _page_detail(spec: Spec) -> str:
+    names = ', "names": await choices(db, services.references(user))' if spec.refs and not spec.public else ""
+    return f'{{"thing": thing{names}}}'
+
+
+def _page_choices(spec: Spec) -> str:
+    again = (
+        "async def choices_again(request: Request) -> dict[str, Any]:\n"
+        '    """What the form offers when it comes back."""\n'
+        "    user = await principal(request)\n    assert user is not None\n"
+        "    async with request.app.state.runtime.unit_of_work(write=False) as db:\n"
+        '        return {"choices": await choices(db, services.references(user))}\n\n\n'
+    )
+    return f'{again if spec.refs else ""}@router.get("/things/new", name="scaffold:new")\n'
+
+
 # app.py, admin.py
 
 
@@ -202,12 +260,13 @@ def _admin(spec: Spec) -> str:
     )
 
 
+_WITH_REFS = [_page_choices, _page_new, _page_filled, _page_opened, _page_again, _page_detail]
 SLOTS: dict[str, list[Slot]] = {
     "models.py": [_model, _columns],
     "schemas.py": [_orders, _asked, _changed, _shown, _query],
-    "services.py": [_list, _get, _to_change, _to_delete],
+    "services.py": [_list, _get, _references, _to_create, _to_change, _to_delete],
     "api.py": [_api_list, _api_get],
-    "pages.py": [_page_list, _page_listed, _page_show, _page_edit, _page_ask],
+    "pages.py": [_page_list, _page_listed, _page_show, _page_edit, _page_ask, *_WITH_REFS],
     "app.py": [_routers, _menu],
     "admin.py": [_admin],
 }

@@ -5,18 +5,20 @@ import keyword
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from project.core.apps import RESERVED
 from project.core.conf import ROOT
 from project.core.db.models import NAMES, metadata, plural, snake
+from project.core.errors import nearest
 from project.core.management import CommandError
 from project.core.management.scaffolding.fields import Field, read_field
 from project.core.runtime import Runtime
 
-OWNER = "accounts.User"
+OWNER, USERS = "accounts.User", "accounts_user"
 OF_THE_HOUSE = RESERVED | {"project", "apps", "tests", "core", "templates", "static", "migrations", "mail", "test"}
 TAKEN_CLASSES = {"Model", "Timestamped", "Field", "Any", "Page", "Form", "Request", "Response", "Sort", "Wanted"}
 TAKEN_CLASSES |= {"Annotated", "Literal", "Slice", "Principal", "Decimal", "Depends", "Path", "Query", "Body", "Filter"}
@@ -82,7 +84,27 @@ def read_spec(runtime: Runtime, label: str, model: str, words: Sequence[str], **
     spec = Spec(label, model or _singular(label), fields, **options)
     _check_model(spec)
     _check_fields(spec)
-    return spec
+    return replace(spec, fields=tuple(_resolved(runtime, field) for field in spec.fields))
+
+
+def _resolved(runtime: Runtime, field: Field) -> Field:
+    """A field that refers to a model, with the column that says whose a row of it is."""
+    if field.kind != "ref" or field.args == (OWNER,):
+        return field
+    label, _, name = field.args[0].partition(".")
+    apps = {app.label: app for app in runtime.registry.apps}
+    if label not in apps:
+        raise CommandError(f"There is no app {label!r} to refer to.{nearest(label, list(apps))}", 2)
+    models = {model.__name__: model for model in apps[label].models}
+    if name not in models:
+        raise CommandError(f"The app {label} has no model {name!r}.{nearest(name, list(models))}", 2)
+    if getattr(import_module(f"apps.{label}"), name, None) is not models[name]:
+        raise CommandError(f"apps/{label}/__init__.py does not export {name}: name it there first, in __all__, too.", 2)
+    if not field.optional:
+        raise CommandError(f"Write {field.name}:ref:{field.args[0]}? since what is referred to may be deleted.", 2)
+    columns = models[name].__table__.columns
+    owner = next((each.name for each in columns for key in each.foreign_keys if key.column.table.name == USERS), "")
+    return replace(field, args=(field.args[0], owner))
 
 
 def _singular(label: str) -> str:
