@@ -14,6 +14,7 @@ import project.core
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "project" / "core"
 SCAFFOLD = CORE / "scaffold"  # an app, which nothing imports: startapp reads it
+MAKING = ("scaffolding", "starting")  # what writes apps and projects, and no site runs
 TOP_LEVEL = {
     "LICENSE",
     "README.md",
@@ -36,8 +37,9 @@ FLOORS = [
     {"asgi", "worker"},
     {"management", "testing"},
 ]
-BUDGET = 9100  # lines of code in the core beside the test kit
+BUDGET = 9350  # lines of code in the core beside the test kit and what makes apps and projects
 KIT_BUDGET = 1400
+MAKING_BUDGET = 900
 INSIDE_AN_APP = {
     "app": 0,
     "testing": 0,
@@ -233,7 +235,9 @@ def lines_of_code(path: Path) -> int:
 
 def test_the_core_stays_small() -> None:
     kit = set(python_files(CORE / "testing"))
-    assert sum(map(lines_of_code, set(python_files(CORE)) - kit - set(python_files(SCAFFOLD)))) < BUDGET
+    making = {path for folder in MAKING for path in python_files(CORE / "management" / folder)}
+    assert sum(map(lines_of_code, set(python_files(CORE)) - kit - making - set(python_files(SCAFFOLD)))) < BUDGET
+    assert sum(map(lines_of_code, making)) < MAKING_BUDGET
     assert sum(map(lines_of_code, kit)) < KIT_BUDGET
     longest = {path.name: len(path.read_text().splitlines()) for path in python_files(ROOT / "project")}
     assert not {name: count for name, count in longest.items() if count > 300}

@@ -103,7 +103,11 @@ def test_it_is_short_and_has_no_placeholder() -> None:
     files = copied(Spec("blog", "Post", tuple(map(read_field, FIELDS.split()))))
     lines = [line for text in files.values() for line in text.splitlines() if line.strip()]
     assert len(lines) <= 450
-    assert not [line for line in lines if re.search(r"\bTODO\b|\bFIXME\b|^\s*(pass|\.\.\.)$|[Tt]hing|scaffold", line)]
+    assert not [
+        line
+        for line in lines
+        if re.search(r"\bTODO\b|\bFIXME\b|^\s*(pass|\.\.\.)$|(?<![a-z])[Tt]hings?(?![a-z])|scaffold", line)
+    ]
 
 
 REFUSED = {
