@@ -140,7 +140,7 @@ async def prepare(url: str) -> None:
     async with Runtime(settings) as runtime, runtime.unit_of_work() as db:
         for number in range(ACCOUNTS):
             db.add(User(email=f"user{number}@example.com", hashed_password=hashed, is_verified=True))
-        db.add(User(email="staff@example.com", hashed_password=hashed, is_verified=True, is_staff=True))
+        db.add(User(email="staff@example.com", hashed_password=hashed, is_verified=True, is_superuser=True))
 
 
 async def run(report: Report, rate: str | None, password: str) -> None:
