@@ -17,9 +17,9 @@ from apps.fetcher.schemas import (
     BatchId,
     BatchRead,
     FetchRead,
-    Search,
     SearchResults,
     Sort,
+    WantedBatches,
 )
 from project.core import (
     DB,
@@ -38,7 +38,6 @@ from project.core.live import Event, stream
 from project.core.templating import render_block
 from project.core.web.downloads import Format
 
-SIZE = 20
 MANY = 50  # results at once
 LATEST = 5
 router = APIRouter()
@@ -53,12 +52,11 @@ async def home() -> Response:
 
 @router.get("/batches", name="fetcher:list")
 async def list_batches(
-    request: Request, db: DB, user: CurrentUser, q: Search = "", status: Chosen = "", page: PageNumber = 1
+    request: Request, db: DB, user: CurrentUser, wanted: WantedBatches, page: PageNumber = 1
 ) -> Response:
     """The newest batches first."""
-    wanted = Status(status) if status in [*Status] else None
-    batches = await services.list_batches(db, user, q=q, status=wanted, limit=SIZE, offset=SIZE * (page - 1))
-    return render(request, "fetcher/batch_list.html", {"batches": batches, "q": q, "status": wanted}, block="batches")
+    batches = await services.list_batches(db, user, wanted.page(page))
+    return render(request, "fetcher/batch_list.html", {"batches": batches, "wanted": wanted}, block="batches")
 
 
 @router.get("/batches/new", name="fetcher:new")
@@ -115,7 +113,7 @@ async def retry_batch(batch_id: BatchId, db: DB, user: CurrentUser, conf: Conf) 
 async def ask_to_delete(request: Request, batch_id: BatchId, db: DB, user: CurrentUser) -> Response:
     """Ask before it is gone."""
     batch = await services.get_batch(db, user, batch_id)
-    return render(request, "fetcher/batch_delete.html", {"batch": batch})
+    return render(request, "fetcher/batch_delete.html", {"row": batch, "back": request.url_for("fetcher:list")})
 
 
 @router.post("/batches/{batch_id}/delete")

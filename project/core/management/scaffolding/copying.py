@@ -88,6 +88,7 @@ def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
         named = spec.named
         text = text.replace('"title"', f'"{named.name}"').replace('"-title"', f'"-{named.name}"')
         text = re.sub(r"\btitle=", f"{named.name}=", text).replace('"Title"', f'"{named.label}"')
+    text = re.sub(r"(?<=[Tt]hing\.)owner_id|(?<![\w.])owner_id", spec.owner, text)
     text = SPOKEN.sub(lambda said: _named(said[0], noun.replace("_", " "), plural.replace("_", " ")), text)
     if spec.noun[0] in "aeiou":
         text = re.sub(r"\b([Aa]) thing\b", r"\1n thing", text).replace("_a_thing", "_an_thing")
@@ -95,7 +96,6 @@ def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
     text = text.replace("Things", plural.replace("_", " ").capitalize()).replace("Thing", spec.model)
     text = re.sub(r"(?<![a-z])things(?![a-z])", plural, text)
     text = re.sub(r"(?<![a-z])thing(?![a-z])", noun, text)
-    text = text.replace("owner_id", spec.owner)
     text = text.replace("project.core.scaffold.tests", f"tests.{spec.label}")
     text = text.replace("project.core.scaffold", f"apps.{spec.label}").replace("Scaffold", spec.title)
     return text.replace("the scaffold", f"the {spec.title.lower()}").replace("scaffold", spec.label)
