@@ -66,7 +66,7 @@ def told(answer: httpx2.Response, wanted: UUID) -> tuple[int, bytes, dict[str, s
 
 @pytest.fixture(scope="module")
 def addresses(make_settings: MakeSettings) -> dict[str, str]:
-    """{"METHOD /path": name of the id} of every address that takes one, in the API and among the pages."""
+    """{"METHOD /path": name of the id} of what takes one and is not public, in the API and among the pages."""
     app = create_app(make_settings(INSTALLED_APPS=walks.WALKED))
     document = app.openapi()
     found = {
@@ -80,7 +80,7 @@ def addresses(make_settings: MakeSettings) -> dict[str, str]:
         ids = re.findall(r"{(\w+)}", name)
         if ids and not re.search(r"^SOCKET| /(admin|_dev|static)", name):
             found.setdefault(name, ids[0])
-    return found
+    return {name: of for name, of in found.items() if name not in walks.PUBLIC}
 
 
 async def test_a_foreign_row_is_a_404_like_a_missing_one(

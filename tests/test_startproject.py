@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from project.core.conf import ROOT
@@ -67,15 +68,12 @@ def test_nothing_is_left_of_the_apps_that_it_does_without(started: Path) -> None
 
 
 async def test_its_commands_work_and_so_does_startapp(shop: Path) -> None:
-    shutil.copytree(ROOT / ".data" / "vendor", shop / ".data" / "vendor", dirs_exist_ok=True)
     manage_in(shop, "startapp", "blog", "Post", "title:str", "body:text")
     manage_in(shop, "migrate")
     manage_in(shop, "makemigrations", "--check")
     manage_in(shop, "check")
     quick = ["tests/blog", "tests/test_settings_file.py", "tests/test_architecture.py", "tests/test_routes.py"]
     manage_in(shop, "test", *quick, "--backend", "sqlite")
-    import httpx2
-
     with serving(shop, HERE) as (url, _):
         async with httpx2.AsyncClient(base_url=url) as client:
             await until_it_answers(client)

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.async_api import expect
 
@@ -17,7 +18,7 @@ from project.core.management.scaffolding.plugging import with_app
 from project.core.management.scaffolding.spec import Spec
 from project.core.testing.plugin import Manage
 from tests.conftest import Run
-from tests.core.conftest import serving
+from tests.core.conftest import serving, until_it_answers
 
 pytestmark = pytest.mark.any_database
 FIELDS = (
@@ -55,9 +56,11 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
     must(run_in_copy, "manage.py", "migrate")
     must(run_in_copy, "manage.py", "test", "tests/blog")
     with serving(site_copy, site_environment) as (url, _):
+        async with httpx2.AsyncClient(base_url=url) as client:
+            await until_it_answers(client)
         async with browsing() as browser:
             page = await browser.new_page(base_url=url)
-            await page.goto("/accounts/signup?next=/blog/posts", wait_until="networkidle")
+            await page.goto("/accounts/signup?next=/blog/posts")
             await page.get_by_label("E-mail").fill("ann@example.com")
             await page.get_by_label("Password", exact=True).fill("correct horse battery")
             await page.get_by_role("button", name="Sign up").click()
@@ -79,7 +82,9 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
     assert spent() - before < MINUTE
 
 
-def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(site_copy: Path, run_in_copy: Run) -> None:
+def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(
+    site_copy: Path, site_environment: dict[str, str], run_in_copy: Run
+) -> None:
     for path in WALKS:
         shutil.copy(ROOT / path, site_copy / path)
     if (ROOT / ".mypy_cache").exists():
@@ -94,6 +99,7 @@ def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(site_copy
     must(run_in_copy, "-m", "mypy", *made)
     must(run_in_copy, "manage.py", "check")
     must(run_in_copy, "manage.py", "makemigrations", "--check")
+    del site_environment["DEBUG"]  # the walks go through a site as in production
     must(run_in_copy, "manage.py", "test", *made[4:], *WALKS[1:], "--backend", "sqlite")
     assert not (site_copy / "apps" / "wiki" / "api.py").exists()
     assert not list((site_copy / "templates").glob("crew*"))
