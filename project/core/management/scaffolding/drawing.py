@@ -1,9 +1,24 @@
 """The slots of the scaffold's templates and of its tests; how they work is said in slots.py."""
 
+from project.core.conf import ROOT
+from project.core.db.models import snake
 from project.core.management.scaffolding.fields import Field
 from project.core.management.scaffolding.slots import Slot, ordered
 from project.core.management.scaffolding.spec import Spec
 
+REFERRING = """\
+async def test_the_{name}_of_a_thing_is_ones_own(
+    client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
+) -> None:
+    from tests.{label}.walks import ROWS
+
+    theirs, mine = [await ROWS["{key}"](db, user) for user in (await make_user("bob@example.com"), await sign_in())]
+    refused = await client.post(URL, json=EXAMPLE | {{"{column}": str(theirs)}})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "{column}")
+    assert (await client.post(URL, json=EXAMPLE | {{"{column}": str(mine)}})).json()["{column}"] == str(mine)
+
+
+"""
 WHOSE = "{% if user and user.id == thing.owner_id %}"
 
 
@@ -133,6 +148,16 @@ def _page_others(spec: Spec) -> str:
     )
 
 
+def _referring(spec: Spec) -> str:
+    tests = []
+    for field in spec.refs:
+        label, key = field.args[0].partition(".")[0], f"{snake(field.referred)}_id"
+        walks = ROOT / "tests" / label / "walks.py"
+        if field.args[1] and walks.exists() and f'"{key}"' in walks.read_text():
+            tests.append(REFERRING.format(key=key, column=field.column, label=label, name=field.name))
+    return "".join(tests) + "async def test_the_things_of_others"
+
+
 def _whose(spec: Spec) -> str:
     return f"test_the_things_of_others_are_not_{'ones_own' if spec.public else 'there'}("
 
@@ -141,6 +166,6 @@ SLOTS: dict[str, list[Slot]] = {
     "thing_list.html": [_heads, _cells, _delete, _deleted, _choices, _placeholder],
     "thing_detail.html": [_facts, _actions, _acted],
     "walks.py": [_example, _public],
-    "test_api.py": [_api_others, _whose],
+    "test_api.py": [_api_others, _referring, _whose],
     "test_pages.py": [_fills, _page_others, _whose],
 }
