@@ -1,7 +1,6 @@
 """What is not yours is not there: every address with an id answers a foreign row as it answers a missing one."""
 
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,23 +12,15 @@ from sqlalchemy import MetaData
 
 from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.testing import add_user, sign_in_as
-from apps.fetcher.models import Batch
-from apps.realtime.models import Room
 from project.core.asgi import create_app
 from project.core.db.models import now, uuid7
 from project.core.db.session import AsyncSession
 from project.core.jobs import Job
 from project.core.testing.plugin import MakeSettings, NewClient
 from project.core.testing.rows import rows_of
-from tests.test_routes import SHIPPED, walk
-
-Add = Callable[[AsyncSession, User], Awaitable[UUID]]
-
-
-async def batch(db: AsyncSession, owner: User) -> UUID:
-    row = Batch(title="Hush", owner_id=owner.id, total=1)
-    db.add(row)
-    return row.id
+from tests import walks
+from tests.test_routes import walk
+from tests.walks import Add
 
 
 async def job(db: AsyncSession, owner: User) -> UUID:
@@ -55,33 +46,14 @@ async def token(db: AsyncSession, owner: User) -> UUID:
     return row.id
 
 
-async def room(db: AsyncSession, owner: User) -> UUID:
-    slug = uuid7()
-    db.add(Room(slug=str(slug), title="Hush", private=True, owner_id=owner.id))
-    return slug
-
-
-ROWS: dict[str, Add] = {
-    "user_id": person,
-    "batch_id": batch,
-    "job_id": job,
-    "session_id": session,
-    "token_id": token,
-    "slug": room,
-}
+ROWS: dict[str, Add] = {"user_id": person, "job_id": job, "session_id": session, "token_id": token, **walks.ROWS}
 """For the name of each id in an address: a row of that kind which belongs to the owner."""
-
-BODIES: dict[str, Any] = {  # for "METHOD /path": a body that the operation takes
-    "POST /api/v1/realtime/rooms/{slug}/members": {"email": "bob@example.com"},
-    "POST /api/v1/realtime/rooms/{slug}/messages": {"body": "Let me in"},
-    "POST /realtime/rooms/{slug}": {"body": "Let me in"},
-    "POST /realtime/rooms/{slug}/invite": {"email": "bob@example.com"},
-}
 
 
 def body_of(name: str) -> dict[str, Any]:
     """The arguments that send it: JSON to the API, a form to a page."""
-    return {"json" if " /api/" in name else "data": BODIES.get(name)}
+    body = walks.BODIES.get(name, walks.example_of(name.partition(" ")[2]))
+    return {"json" if " /api/" in name else "data": body or None}
 
 
 def told(answer: httpx2.Response, wanted: UUID) -> tuple[int, bytes, dict[str, str]]:
@@ -94,8 +66,8 @@ def told(answer: httpx2.Response, wanted: UUID) -> tuple[int, bytes, dict[str, s
 
 @pytest.fixture(scope="module")
 def addresses(make_settings: MakeSettings) -> dict[str, str]:
-    """{"METHOD /path": name of the id} of every address that takes one, in the API and among the pages."""
-    app = create_app(make_settings(INSTALLED_APPS=SHIPPED))
+    """{"METHOD /path": name of the id} of what takes one and is not public, in the API and among the pages."""
+    app = create_app(make_settings(INSTALLED_APPS=walks.WALKED))
     document = app.openapi()
     found = {
         f"{method.upper()} {path}": parameter["name"]
@@ -108,7 +80,7 @@ def addresses(make_settings: MakeSettings) -> dict[str, str]:
         ids = re.findall(r"{(\w+)}", name)
         if ids and not re.search(r"^SOCKET| /(admin|_dev|static)", name):
             found.setdefault(name, ids[0])
-    return found
+    return {name: of for name, of in found.items() if name not in walks.PUBLIC}
 
 
 async def test_a_foreign_row_is_a_404_like_a_missing_one(
@@ -118,8 +90,8 @@ async def test_a_foreign_row_is_a_404_like_a_missing_one(
     mine, theirs = new_client(app), new_client(app)
     await sign_in_as(mine, app, ann)
     await sign_in_as(theirs, app, bob)
-    assert len(addresses) >= 12
-    assert {"GET /api/v1/fetcher/batches/{batch_id}", "POST /jobs/{job_id}/cancel"} <= addresses.keys()
+    assert {"GET /api/v1/accounts/users/{user_id}", "POST /jobs/{job_id}/cancel"} <= addresses.keys()
+    assert set(walks.ROWS) <= set(addresses.values())
     tables = MetaData()
     for name, of in addresses.items():
         assert of in ROWS, f"{name}: tell ROWS how to add a row for {of!r}"
@@ -138,17 +110,18 @@ async def test_a_foreign_row_is_a_404_like_a_missing_one(
         assert await rows_of(app.state.runtime.database, tables, set()) == before, name
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/fetcher/batches/{batch_id}", "/fetcher/batches/{batch_id}", "/jobs/{job_id}"]
-)
-async def test_the_owner_finds_it_there(app: FastAPI, new_client: NewClient, path: str) -> None:
-    """The same rows, so that the test above asks for what is there."""
+async def test_the_owner_finds_it_there(app: FastAPI, new_client: NewClient, addresses: dict[str, str]) -> None:
+    """The same rows, so that the tests beside this one ask for what is there."""
     bob = await add_user(app, "bob@example.com")
     client = new_client(app)
     await sign_in_as(client, app, bob)
-    async with app.state.runtime.unit_of_work() as db:
-        own = await ROWS["job_id" if "job_id" in path else "batch_id"](db, bob)
-    assert (await client.get(re.sub(r"{\w+}", str(own), path))).status_code == 200
+    own = {"job_id": job, **walks.ROWS}
+    wanted = {name: of for name, of in addresses.items() if re.match(r"GET .*}$", name) and of in own}
+    assert "GET /api/v1/jobs/{job_id}" in wanted
+    for name, of in wanted.items():
+        async with app.state.runtime.unit_of_work() as db:
+            row = await own[of](db, bob)
+        assert (await client.get(re.sub(r"{\w+}", str(row), name.partition(" ")[2]))).status_code == 200, name
 
 
 async def test_a_foreign_row_is_no_different_to_staff_without_the_permission(

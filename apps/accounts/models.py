@@ -62,7 +62,7 @@ class Membership(SQLModel, table=True):
 
 
 class Group(Timestamped, Versioned, Model, table=True):
-    """What its members may do, as names like `fetcher.batch.change`; one that no app knows any more does nothing."""
+    """What its members may do, as names like `blog.post.change`; one that no app knows any more does nothing."""
 
     name: str = Field(max_length=100, unique=True)
     permissions: list[str] = Field(default_factory=list, sa_type=sa.JSON)

@@ -17,13 +17,12 @@ from apps.fetcher.schemas import (
     BatchRead,
     FetchRead,
     FetchResults,
-    Search,
     SearchResults,
     Sort,
     SortResults,
     Urls,
+    WantedBatches,
     WithOutcome,
-    WithStatus,
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
 from project.core.live.streams import AS_EVENTS
@@ -76,17 +75,10 @@ async def create_batch(
 
 @router.get("/batches")
 async def list_batches(
-    request: Request,
-    response: Response,
-    db: DB,
-    user: CurrentUser,
-    q: Search = "",
-    status: WithStatus = None,
-    limit: Limit = 10,
-    offset: Offset = 0,
+    request: Request, response: Response, db: DB, user: CurrentUser, wanted: WantedBatches
 ) -> Page[BatchRead]:
     """List your batches, the newest first."""
-    found = await services.list_batches(db, user, q=q, status=status, limit=limit, offset=offset)
+    found = await services.list_batches(db, user, wanted)
     return Page[BatchRead].of(found, BatchRead.model_validate, request, response)
 
 

@@ -8,13 +8,12 @@ from apps.accounts import CurrentUser
 from apps.fetcher import results, services
 from apps.fetcher.conf import Conf
 from apps.fetcher.following import exported
-from apps.fetcher.models import ENDED, Status
+from apps.fetcher.models import ENDED
 from apps.fetcher.outcomes import Outcome
-from apps.fetcher.schemas import BatchCreate, BatchId, Search, SearchResults, Sort
+from apps.fetcher.schemas import BatchCreate, BatchId, SearchResults, Sort, WantedBatches
 from project.core import DB, CurrentRuntime, Form, PageNumber, Submitted, on_invalid, redirect, render
 from project.core.web.downloads import Format
 
-SIZE = 20
 MANY = 50  # results at once
 LATEST = 5
 router = APIRouter()
@@ -29,12 +28,11 @@ async def home() -> Response:
 
 @router.get("/batches", name="fetcher:list")
 async def list_batches(
-    request: Request, db: DB, user: CurrentUser, q: Search = "", status: Chosen = "", page: PageNumber = 1
+    request: Request, db: DB, user: CurrentUser, wanted: WantedBatches, page: PageNumber = 1
 ) -> Response:
     """The newest batches first."""
-    wanted = Status(status) if status in [*Status] else None
-    batches = await services.list_batches(db, user, q=q, status=wanted, limit=SIZE, offset=SIZE * (page - 1))
-    return render(request, "fetcher/batch_list.html", {"batches": batches, "q": q, "status": wanted}, block="batches")
+    batches = await services.list_batches(db, user, wanted.page(page))
+    return render(request, "fetcher/batch_list.html", {"batches": batches, "wanted": wanted}, block="batches")
 
 
 @router.get("/batches/new", name="fetcher:new")
@@ -93,7 +91,7 @@ async def retry_batch(batch_id: BatchId, db: DB, user: CurrentUser, conf: Conf) 
 async def ask_to_delete(request: Request, batch_id: BatchId, db: DB, user: CurrentUser) -> Response:
     """Ask before it is gone."""
     batch = await services.get_batch(db, user, batch_id)
-    return render(request, "fetcher/batch_delete.html", {"batch": batch})
+    return render(request, "fetcher/batch_delete.html", {"row": batch, "back": request.url_for("fetcher:list")})
 
 
 @router.post("/batches/{batch_id}/delete")

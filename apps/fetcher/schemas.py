@@ -1,17 +1,19 @@
 """What comes in and what goes out."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from apps.fetcher.client import LONGEST_URL
 from apps.fetcher.models import Status
 from apps.fetcher.outcomes import Failure, Outcome
 from project.core import ReadSchema
+from project.core.web.lists import Filter, ListQuery
 
 Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
 Urls = Annotated[
@@ -36,13 +38,21 @@ class Sort(StrEnum):
     URL = "url"
 
 
-Search = Annotated[str, Query(max_length=200, description="A part of the title.")]
-WithStatus = Annotated[Status | None, Query(description="Only those that stand so.")]
 SearchResults = Annotated[str, Query(max_length=200, description="A part of the URL or of the page's title.")]
 WithOutcome = Annotated[Outcome | None, Query(description="Only those with this outcome.")]
 SortResults = Annotated[
     Sort, Query(description="The order: as submitted, as they came, or by a column; a minus reverses.")
 ]
+
+
+@dataclass
+class BatchQuery(ListQuery):
+    """Which batches are wanted; the words stand in the title."""
+
+    status: Annotated[Filter[Status], Query(description="Only those that stand so.")] = None
+
+
+WantedBatches = Annotated[BatchQuery, Depends()]
 
 
 class BatchCreate(BaseModel):

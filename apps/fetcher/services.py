@@ -11,7 +11,7 @@ from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import ENDED, Batch, Fetch, Status
 from apps.fetcher.outcomes import Outcome
 from apps.fetcher.quotas import UNFINISHED, take, take_batch
-from apps.fetcher.schemas import BatchCreate
+from apps.fetcher.schemas import BatchCreate, BatchQuery
 from project.core import (
     AsyncSession,
     Conflict,
@@ -22,10 +22,8 @@ from project.core import (
     enqueue,
     get_or_404,
     now,
-    paginate,
 )
 from project.core.db.models import uuid7
-from project.core.db.queries import contains
 from project.core.jobs import Job, State, cancel
 from project.core.live import Event, publish
 
@@ -77,16 +75,9 @@ async def create_batch(db: AsyncSession, user: Principal, data: BatchCreate, con
     return batch
 
 
-async def list_batches(
-    db: AsyncSession, user: Principal, *, q: str = "", status: Status | None = None, limit: int = 10, offset: int = 0
-) -> Slice[Batch]:
-    """This person's batches, the newest first; those with `q` in the title, those that stand so."""
-    mine = select(Batch).where(Batch.owner_id == user.id).order_by(col(Batch.id).desc())
-    if q:
-        mine = mine.where(contains(Batch.title, q))
-    if status:
-        mine = mine.where(Batch.status == status)
-    return await paginate(db, mine, limit=limit, offset=offset)
+async def list_batches(db: AsyncSession, user: Principal, wanted: BatchQuery) -> Slice[Batch]:
+    """This person's batches, as wanted."""
+    return await wanted.found(db, select(Batch).where(Batch.owner_id == user.id), Batch.title)
 
 
 async def get_batch(db: AsyncSession, user: Principal, batch_id: UUID) -> Batch:

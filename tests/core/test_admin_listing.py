@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import event
 
 from project.core.admin import listing
-from project.core.admin.listing import plural
+from project.core.db.models import plural
 from tests.core.library.models import Author, Genre, Novel, Review
 
 Grow = Callable[..., Awaitable[Any]]

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.testing.plugin import MakeSettings, NewClient, running
+from tests import walks
 
 PUBLIC = {
     "POST /api/v1/accounts/users",
@@ -29,8 +30,8 @@ PUBLIC = {
 }
 """The operations that answer strangers. Whoever adds one here has thought about who may call it."""
 
-SHIPPED = ["project", "apps.accounts", "apps.fetcher", "apps.realtime"]
-"""The apps that come with the framework; what you add may have other manners."""
+SHIPPED = walks.WALKED
+"""The apps that keep these manners: those that tell the walks of theirs."""
 
 Json = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")

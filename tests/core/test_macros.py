@@ -69,6 +69,8 @@ CALLS = {
     "job": "{{ ui.job(job) }}",
     "job_progress": "{{ ui.job_progress(job) }}",
     "time": "{{ ui.time(moment) }}",
+    "value": "{{ ui.value(evil) }}",
+    "facts": "{{ ui.facts([(evil, evil), (evil, moment)]) }}",
 }
 JOB: dict[str, Any] = {"name": EVIL, "state": State.RUNNING, "note": EVIL, "error": EVIL, "done": 1, "total": 3}
 CONTEXT = {

@@ -22,9 +22,9 @@ from starlette.requests import Request
 from project.core.admin.audit import SECRET
 from project.core.admin.door import bad_value_means, telling, visit
 from project.core.admin.fields import Converter, Lookup, members
-from project.core.admin.listing import Count, by_keys, counted, holding, how_many, plural, referred
+from project.core.admin.listing import Count, by_keys, counted, holding, how_many, referred
 from project.core.admin.saving import marks, settled
-from project.core.db.models import words
+from project.core.db.models import plural, words
 from project.core.errors import BadRequest, NotFound
 from project.core.identity import Principal
 from project.core.web.downloads import Download, Format, download

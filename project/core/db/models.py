@@ -49,6 +49,12 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+def plural(name: str) -> str:
+    """`entry` → `entries`."""
+    name = re.sub("([^aeiou])y$", r"\1ie", name)
+    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
 def words(row: Any) -> str:
     """What people call a row: its own `__str__`, else its name or title, else its kind and the end of its id.
 

@@ -29,7 +29,7 @@ ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/_dev")
 VALID, EMPTY, WRONG = CASES = ("valid data", "empty data", "wrong data")
 QUERIES_PER_PATH = 5
 LINES = "Words\nof a crawler"
-WORDS = ["Words of a crawler", "crawler", "12345", "AB12", "a"]
+WORDS = ["Words of a crawler", "crawler", "12345", "AB12", "a", "0197a0b0-0000-7000-8000-000000000000"]
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"

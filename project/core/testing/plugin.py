@@ -135,6 +135,7 @@ def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempP
         usual = {
             "SECRET_KEY": secrets.token_urlsafe(40),
             "DATA_DIR": data,
+            "SITE_NAME": "Uptempo",
             "API_DOCS": True,
             "LOG_LEVEL": "WARNING",
         }

@@ -1,4 +1,4 @@
-"""A socket's client in a test: `async with connected(site, "/realtime/echo", user_client) as socket:`."""
+"""A socket's client in a test: `async with connected(site, "/blog/echo", user_client) as socket:`."""
 
 import asyncio
 import json

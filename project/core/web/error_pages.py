@@ -42,7 +42,7 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
     Args:
         template: finds the form as `form`, and the path's parameters.
         block: all that htmx gets.
-        context: what else the whole page needs; it opens its own unit of work.
+        context: what else the whole page needs, and `choices` for the form; it opens its own unit of work.
     """
 
     async def form_again(request: Request, refusal: Refusal) -> Response | None:
@@ -60,6 +60,7 @@ def on_invalid(template: str, *, block: str = "form", context: Context | None = 
                 field.hint = f"Choose the file again, the browser has let go of it. {field.hint}"
         await principal(request)
         more = await context(request) if context else {}
+        form.offer(more.get("choices", {}))
         named = {name: value for name, value in request.path_params.items() if name not in SHARED}
         scope = named | {"form": form} | more
         return render(request, template, scope, block=block, status=refusal.status, headers=refusal.headers)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.params import Depends
 from jinja2 import Environment
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from project.core.identity import Principal
 from project.core.templating import render_block
@@ -19,6 +19,7 @@ from project.core.web.forms import reads_form
 from project.core.web.htmx import VARY, is_htmx
 from project.core.web.live import HEADER, asked_block
 from project.core.web.once import ASKER, by_form, once, routes_of
+from project.core.web.redirects import redirect
 
 
 def _turn(parameter: inspect.Parameter) -> int:
@@ -117,6 +118,14 @@ def _live_block(request: Request, env: Environment, template: str) -> str | None
     """What the page asks for, unless this template does not have it: an error page, the page after an end."""
     asked = asked_block(request) if HEADER in request.headers else None
     return asked if asked in env.get_template(template).blocks else None
+
+
+def deleted(request: Request, to: str, *, flash: str) -> Response:
+    """What follows a deletion: htmx takes the row away and shows the message, everybody else is led to the route."""
+    if not is_htmx(request):
+        return redirect(to, flash=flash)
+    ui = request.app.state.templates.globals["ui"]
+    return HTMLResponse(ui.flashes([Flash("success", flash)], beside=True))
 
 
 def _shared(request: Request) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from project.core.web.htmx import SAFE, VARY, is_htmx
 class redirect(Response):  # noqa: N801 - reads as a verb where it is used
     """See Other to a named route, with an optional message for the page that follows.
 
-    `return redirect("fetcher:detail", batch_id=batch.id, flash="Fetching started.")`; htmx gets the same
+    `return redirect("blog:detail", post_id=post.id, flash="Saved.")`; htmx gets the same
     move as an HX-Redirect. A path (beginning with one slash) may stand in place of the name.
     """
 

@@ -1,10 +1,11 @@
 """Schemas every app shares: the base of what is read, and the page of a list."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
+from pydantic_core import PydanticUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +18,28 @@ class ReadSchema(BaseModel):
     """The base of what an API answers with: plain Pydantic, filled from rows."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def _web_address(text: str) -> str:
+    TypeAdapter(HttpUrl).validate_python(text)
+    return text
+
+
+Url = Annotated[str, Field(max_length=2083, json_schema_extra={"format": "uri"}), AfterValidator(_web_address)]
+"""An address of the web, kept as it was written."""
+
+
+class Partial(BaseModel):
+    """Let every field of a schema be left out: `class PostUpdate(Partial, PostCreate)`.
+
+    `data.model_dump(exclude_unset=True)` is what was sent. Null empties a field that may be empty, no other.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for field in cls.model_fields.values():
+            field.default, field.default_factory = PydanticUndefined, lambda: None
+        cls.model_rebuild(force=True)
 
 
 class Page(BaseModel, Generic[T]):

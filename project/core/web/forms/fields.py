@@ -31,6 +31,7 @@ RULES = {
     "accept": "accept",
 }
 RowVersion = Annotated[int, Field(ge=1, json_schema_extra={"widget": "hidden"}, description="The row's `version`.")]
+UUID_PATTERN = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 NO, OFF = "", {"", "false", "off", "0"}
 FILES = 10
 
@@ -81,6 +82,8 @@ class Spec:
         attrs = {html: str(self.rules[rule]) for rule, html in RULES.items() if rule in self.rules}
         if self.rules.get("type") == "number":
             attrs["step"] = "any"
+        if self.rules.get("format") == "uuid":
+            attrs["pattern"] = UUID_PATTERN
         if self.kind == "file" and self.many:
             attrs |= {"multiple": "multiple"}
         shown = _shown(self.kind, self.rules.get("default") if value is None else value)

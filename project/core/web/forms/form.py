@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from project.core.errors import FieldError
-from project.core.web.forms.fields import FormField, specs_of
+from project.core.web.forms.fields import NO, FormField, specs_of
 
 ONCE = "_once"  # the hidden field with the form's one-shot token
 
@@ -24,6 +24,7 @@ class Form:
         action: where the form posts to; empty means this page.
         once: give the form a token, so that sending it twice has one effect.
         live: check each field when it has been filled in, by the same schema.
+        choices: {field: {value: words}} of selects whose choices no schema knows.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Form:
         action: str = "",
         once: bool = True,
         live: bool = True,
+        choices: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.schema, self.action, self.live, self.stale = schema, action, live, False
         self.id = schema.__name__.lower()
         self.once = secrets.token_urlsafe(16) if once else ""
         self.fields = [spec.field(self.id, _value(values, name)) for name, spec in specs_of(schema).items()]
+        self.offer(choices or {})
         self.errors: list[FieldError] = []
         for error in errors:
             found = self._find(error.field)
@@ -54,6 +57,11 @@ class Form:
     def multipart(self) -> bool:
         """True when the form has a file to send."""
         return any(each.kind == "file" for each in self.fields)
+
+    def offer(self, choices: Mapping[str, Mapping[str, str]]) -> None:
+        """Give the selects of these fields their choices."""
+        for name, words in choices.items():
+            self[name].choices = [(NO, "None"), *words.items()]
 
     def _find(self, name: str) -> FormField | None:
         top = name.partition(".")[0]
