@@ -108,7 +108,7 @@ def triggers(node: Node) -> set[tuple[str, str]]:
     found = set()
     for spec in re.sub(r"from:find \w+|target:\w+", "", specs).split(
         ","
-    ):  # what happens in an element happens to it, too
+    ):  # what is in it bubbles
         event, *modifiers = spec.split()
         origin = next((each[5:] for each in modifiers if each.startswith("from:")), "")
         if "[" in event or origin not in ("", "body", "document", "window"):
