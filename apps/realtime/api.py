@@ -1,6 +1,6 @@
 """The JSON voice, under /api/v1/realtime."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response, status
 from starlette.responses import StreamingResponse
@@ -26,11 +26,8 @@ from apps.realtime.schemas import (
     Sort,
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
+from project.core.live.streams import AS_EVENTS
 
-TEXT = {"schema": {"type": "string"}}
-AS_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": TEXT}, "description": "The events."}
-}
 router = APIRouter()
 
 

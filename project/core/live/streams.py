@@ -2,12 +2,11 @@
 
 import json
 import secrets
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.requests import HTTPConnection, Request
@@ -17,7 +16,7 @@ from project.core.errors import TooMany
 from project.core.identity import Principal, principal
 from project.core.live.bus import Subscription
 from project.core.live.events import END, GAP, ID, Event
-from project.core.live.revoking import REVOCATIONS, REVOKED, concerns, still_there
+from project.core.live.revoking import RECHECK, REVOCATIONS, REVOKED, Visit, concerns
 from project.core.log import get_logger
 
 if TYPE_CHECKING:
@@ -25,16 +24,19 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 HEARTBEAT = 15.0  # seconds of silence before a comment is sent, so that no proxy takes the stream for dead
-RECHECK = 30.0  # seconds between two questions whether the visitor still is who they were
 RETRY_MS = 1000  # a browser that lost the stream waits so long before it comes back, and up to as long again
 MOST = 20  # streams of one visitor in one process: each reads what changed
 REMEMBERED = 200  # ids of events that a stream has sent
 BEAT = Event("heartbeat")
+# What the API's document says of a route that answers so: `responses=AS_EVENTS, response_class=StreamingResponse`.
+AS_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
+}
 
 Snapshot = Callable[[], Awaitable[Sequence[Event]]]
 Replay = Callable[[str], Awaitable[Sequence[Event] | None]]
 Since = Callable[[str], Awaitable[Sequence[Event]]]
-Render = Callable[[Event], Awaitable[str]]
+Render = Callable[[Event], Awaitable[str | None]]
 Until = Callable[[Event], bool]
 
 
@@ -53,15 +55,15 @@ class EventStream(EventSourceResponse):
 def stream(
     request: Request,
     runtime: "Runtime",
-    topic: str,
-    *,
+    *topics: str,
+    by: Subscription | None = None,
     snapshot: Snapshot | None = None,
     replay: Replay | None = None,
     since: Since | None = None,
     render: Render | None = None,
     until: Until | None = None,
 ) -> EventStream:
-    """A topic as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
+    """A topic, or several, as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
 
     Raises TooMany for the 21st at once of one visitor in this process, and TypeError unless it has either a `snapshot`,
     for a state that changes, or a `since`, for a log that grows.
@@ -71,7 +73,8 @@ def stream(
     Args:
         request: the request at hand.
         runtime: of this process.
-        topic: what to hear.
+        topics: what to hear.
+        by: how to hear it, if not everything in its order.
         snapshot: the present state as events; sent first, and again whenever events were lost. It opens a short
             unit of work of its own, as `replay`, `since` and `render` do where they read.
         replay: the events after the one with this id, where they are kept; None for an id that is not known,
@@ -80,7 +83,8 @@ def stream(
             are no more. "" means from the beginning. It is asked when the stream begins, until it gives none, and
             again whenever something is published on the topic, which itself is only a bell. Asked for what comes
             after the last event of all, it gives that one again: so a client that comes back late is told `end`.
-        render: HTML of an event, for `ui.stream` in a page; without it the data is sent as JSON under its type.
+        render: HTML of an event, for `ui.stream` in a page; without it, and where it gives None, the data is sent as
+            JSON under its type.
         until: whether this event is the last one; then `end` follows and the client does not come back.
     """
     if (snapshot is None) is (since is None) or (since and replay):
@@ -89,7 +93,7 @@ def stream(
         raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     sent = deque([last] if last and ID.fullmatch(last) else [], REMEMBERED)
-    return EventStream(_Stream(request, runtime, topic, snapshot, replay, since, render, until, sent).frames())
+    return EventStream(_Stream(request, runtime, topics, by, snapshot, replay, since, render, until, sent).frames())
 
 
 def visitor_key(request: HTTPConnection) -> str:
@@ -102,15 +106,15 @@ def visitor_key(request: HTTPConnection) -> str:
 class _Stream:
     request: Request
     runtime: "Runtime"
-    topic: str
+    topics: tuple[str, ...]
+    by: Subscription | None
     snapshot: Snapshot | None
     replay: Replay | None
     since: Since | None
     render: Render | None
     until: Until | None
     sent: deque[str]  # the last ids that the client has seen
-    visitor: Principal | None = None
-    asked: float = field(default_factory=time.monotonic)  # when it was asked who they are
+    visit: Visit = field(init=False)
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the answer."""
@@ -120,8 +124,8 @@ class _Stream:
             yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
             if self.request.method == "HEAD":
                 return
-            self.visitor = await principal(self.request)
-            async with self.runtime.bus.subscribe(self.topic, REVOCATIONS) as events:
+            self.visit = Visit(self.runtime, self.request, await principal(self.request))
+            async with self.runtime.bus.subscribe(*self.topics, REVOCATIONS, by=self.by) as events:
                 events.put(GAP)
                 while event := await self._next(events):
                     if event is BEAT:
@@ -135,7 +139,7 @@ class _Stream:
                             yield format_sse_event(event=END.type, data_str="")
                             return
         except Exception:
-            log.exception("a stream broke off", topic=self.topic)
+            log.exception("a stream broke off", topics=self.topics)
         finally:
             streams[whose] -= 1
             if not streams[whose]:
@@ -144,22 +148,18 @@ class _Stream:
     async def _next(self, events: Subscription) -> Event | None:
         """What happens next, if only a heartbeat; None when the stream is over."""
         while True:
-            if time.monotonic() - self.asked >= RECHECK:
-                self.asked = time.monotonic()
-                if not await still_there(self.runtime, self.request, self.visitor):
-                    return None
-            patience = min(HEARTBEAT, self.asked + RECHECK - time.monotonic())
-            ready = await self.runtime.closing.unless(events.ready(patience))
+            if self.visit.patience <= 0 and not await self.visit.lasts():
+                return None
+            ready = await self.runtime.closing.unless(events.ready(min(HEARTBEAT, self.visit.patience)))
             if not ready:
                 return BEAT if ready is False else None
             event = await anext(events, None)
             if event is None or event.type != REVOKED:
                 return event
-            if concerns(event, self.visitor):
-                if event.data["topic"] == self.topic:
+            if concerns(event, self.visit.visitor):
+                topic = event.data["topic"]
+                if topic in self.topics or not (topic or await self.visit.lasts()):
                     return None
-                if not event.data["topic"]:
-                    self.asked -= RECHECK
 
     async def _due(self, event: Event) -> Sequence[Event]:
         if event != GAP:
@@ -179,6 +179,6 @@ class _Stream:
         return found
 
     async def _frame(self, event: Event) -> bytes:
-        if self.render:
-            return format_sse_event(data_str=await self.render(event), id=event.id or None)
+        if self.render and (html := await self.render(event)) is not None:
+            return format_sse_event(data_str=html, id=event.id or None)
         return format_sse_event(event=event.type, data_str=json.dumps(event.data), id=event.id or None)

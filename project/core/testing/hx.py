@@ -14,7 +14,7 @@ VERBS = ("get", "post", "put", "patch", "delete")
 KNOWN = """
     hx-get hx-post hx-put hx-patch hx-delete hx-target hx-swap hx-swap-oob hx-select hx-include hx-vals hx-headers
     hx-boost hx-push-url hx-replace-url hx-trigger hx-disinherit hx-encoding hx-confirm hx-indicator hx-disabled-elt
-    hx-sync hx-validate hx-preserve hx-request
+    hx-sync hx-validate hx-preserve hx-request hx-params
 """
 MODIFIERS = re.compile(r"(swap|settle|show|scroll|focus-scroll|transition|ignoreTitle):\S+")
 INSIDE = ("innerHTML", "beforeend", "afterbegin")
@@ -106,9 +106,7 @@ def triggers(node: Node) -> set[tuple[str, str]]:
         field = node.tag in ("input", "select", "textarea") and kind(node) not in ("button", "submit")
         return {("", "submit" if node.tag == "form" else "change" if field else "click")}
     found = set()
-    for spec in re.sub(r"from:find \w+|target:\w+", "", specs).split(
-        ","
-    ):  # what is in it bubbles
+    for spec in re.sub(r"from:find \w+|target:\w+", "", specs).split(","):  # what is in it bubbles
         event, *modifiers = spec.split()
         origin = next((each[5:] for each in modifiers if each.startswith("from:")), "")
         if "[" in event or origin not in ("", "body", "document", "window"):
