@@ -4,6 +4,8 @@ PUBLIC      addresses that answer strangers: {"GET /blog/posts"}
 ROWS        for the name of an id in an address: adds a row that belongs to somebody, and returns that id
 BODIES      for an address: a body that it takes, where a foreign row is asked for
 EXAMPLE     what its API takes, field by field; EXAMPLES for addresses where it has to be another one
+settle      adds what somebody finds who visits every page: their own rows, and some of another one's
+FORMS       forms that must be found then: {"/blog/posts/new Save"}
 
 An app that has no such file is not walked through: `manage.py routes anyone` lists what strangers may call there.
 """
@@ -21,6 +23,7 @@ from project.core.db.session import AsyncSession
 from project.settings import Settings
 
 Add = Callable[[AsyncSession, User], Awaitable[UUID]]
+Settle = Callable[[AsyncSession, User, User], Awaitable[None]]
 ALWAYS = ["project", "apps.accounts"]
 
 
@@ -36,6 +39,9 @@ WALKED = [*ALWAYS, *(f"apps.{label}" for label in TOLD)]
 PUBLIC: set[str] = set().union(*(getattr(module, "PUBLIC", ()) for module in TOLD.values()))
 ROWS: dict[str, Add] = dict(ChainMap(*(getattr(module, "ROWS", {}) for module in TOLD.values())))
 BODIES: dict[str, Any] = dict(ChainMap(*(getattr(module, "BODIES", {}) for module in TOLD.values())))
+
+FORMS: set[str] = set().union(*(getattr(module, "FORMS", ()) for module in TOLD.values()))
+SETTLED: list[Settle] = [module.settle for module in TOLD.values() if hasattr(module, "settle")]
 
 
 def example_of(path: str) -> dict[str, Any]:

@@ -25,4 +25,11 @@ async def add_room(db: AsyncSession, owner: User) -> UUID:
     return slug
 
 
+async def settle(db: AsyncSession, user: User, other: User) -> None:
+    """A room of their own, and one of somebody else's."""
+    for slug, owner in {"own": user, "bobs": other}.items():
+        db.add(Room(slug=slug, title=slug, owner_id=owner.id))
+
+
 ROWS = {"slug": add_room}
+FORMS = {f"/realtime/rooms/{each}" for each in ("own Send", "own Join", "own/invite Invite", "bobs Join")}

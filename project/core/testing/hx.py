@@ -106,7 +106,7 @@ def triggers(node: Node) -> set[tuple[str, str]]:
         field = node.tag in ("input", "select", "textarea") and kind(node) not in ("button", "submit")
         return {("", "submit" if node.tag == "form" else "change" if field else "click")}
     found = set()
-    for spec in re.sub(r"from:find \w+", "", specs).split(","):  # what happens in an element happens to it, too
+    for spec in re.sub(r"from:find \w+|target:\w+", "", specs).split(","):  # what is in it bubbles
         event, *modifiers = spec.split()
         origin = next((each[5:] for each in modifiers if each.startswith("from:")), "")
         if "[" in event or origin not in ("", "body", "document", "window"):

@@ -31,7 +31,7 @@ class ListQuery:
     """
 
     q: Annotated[str, Query(max_length=200, description="Words to look for.")] = ""
-    sort: Annotated[str, Query(pattern="^-id$", description="The order.")] = "-id"
+    sort: Annotated[str, Query(max_length=3, pattern="^-id$", description="The order.")] = "-id"
     limit: Limit = 10
     offset: Offset = 0
 

@@ -114,18 +114,18 @@ def render(
     return response
 
 
-def _live_block(request: Request, env: Environment, template: str) -> str | None:
-    """What the page asks for, unless this template does not have it: an error page, the page after an end."""
-    asked = asked_block(request) if HEADER in request.headers else None
-    return asked if asked in env.get_template(template).blocks else None
-
-
 def deleted(request: Request, to: str, *, flash: str) -> Response:
     """What follows a deletion: htmx takes the row away and shows the message, everybody else is led to the route."""
     if not is_htmx(request):
         return redirect(to, flash=flash)
     ui = request.app.state.templates.globals["ui"]
     return HTMLResponse(ui.flashes([Flash("success", flash)], beside=True))
+
+
+def _live_block(request: Request, env: Environment, template: str) -> str | None:
+    """What the page asks for, unless this template does not have it: an error page, the page after an end."""
+    asked = asked_block(request) if HEADER in request.headers else None
+    return asked if asked in env.get_template(template).blocks else None
 
 
 def _shared(request: Request) -> dict[str, Any]:
