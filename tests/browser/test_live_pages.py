@@ -45,7 +45,7 @@ async def test_two_tabs_move_together_until_it_is_over(visit: Visit, runtime: Ru
     here, there = ann.page, await ann.page.context.new_page()
     bus, name = runtime.bus, uuid4().hex
     topic, asked = f"lab.likes:{name}", list[Request]()
-    there.on("request", asked.append)
+    there.on("request", lambda request: asked.append(request))
     for page in (here, there):
         await page.goto(f"/lab/likes/{name}")
         await is_live(page)
