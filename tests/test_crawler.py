@@ -4,6 +4,7 @@ import httpx2
 from fastapi import FastAPI
 
 from apps.accounts.testing import PASSWORD, add_user, links_for, sign_in_as
+from apps.realtime.models import Room
 from project.core.testing.crawler import Crawler
 from project.core.testing.plugin import NewClient
 
@@ -23,6 +24,14 @@ async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAP
     async def member(client: httpx2.AsyncClient) -> None:
         await sign_in_as(client, shared_app, await add_user(shared_app))
 
+    async def talker(client: httpx2.AsyncClient) -> None:
+        """Somebody with a room of their own, in one of somebody else's."""
+        user, other = await add_user(shared_app), await add_user(shared_app, "bob@example.com")
+        await sign_in_as(client, shared_app, user)
+        async with shared_app.state.runtime.unit_of_work() as db:
+            for slug, owner in {"own": user, "bobs": other}.items():
+                db.add(Room(slug=slug, title=slug, owner_id=owner.id))
+
     async def staff(client: httpx2.AsyncClient) -> None:
         await sign_in_as(client, shared_app, await add_user(shared_app, is_staff=True))
 
@@ -31,7 +40,7 @@ async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAP
         for link in (await links_for(shared_app, await add_user(shared_app))).values():
             await client.get(link)
 
-    people = {"nobody": nobody, "member": member, "staff": staff, "reader": reader}
+    people = {"nobody": nobody, "member": member, "talker": talker, "staff": staff, "reader": reader}
     report = await Crawler(shared_app, new_client, people, VALUES).run()
     assert not report.problems, "\n".join(report.problems)
     assert {
@@ -42,4 +51,8 @@ async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAP
         "/accounts/reset Set the password",
         "/accounts/verify Confirm",
         "/accounts/email/confirm Use the new e-mail",
+        "/realtime/rooms/own Send",
+        "/realtime/rooms/own Join",
+        "/realtime/rooms/own/invite Invite",
+        "/realtime/rooms/bobs Join",
     } <= report.forms

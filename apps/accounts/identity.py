@@ -10,14 +10,16 @@ from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
+from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
 from apps.accounts import api_tokens, sessions
 from apps.accounts.conf import AccountsSettings
-from apps.accounts.models import Session
+from apps.accounts.models import GRANTED, Session, User, granted
 from apps.accounts.refresh import ACCESS as ACCESS, by_access_token
+from apps.accounts.schemas import normalise_email
 from project.core import AsyncSession, Forbidden, Principal, Runtime, get_logger, now
+from project.core.db.models import uuid7
 from project.core.identity import principal
 from project.core.web.deps import READING, SignedIn
 
@@ -62,35 +64,49 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
     Raises Forbidden for an API token that may not do what is asked.
     """
     if by_ticket := getattr(conn.state, "session_id", None):
-        return await _by_session(runtime, col(Session.id) == by_ticket)
+        return await _by_session(runtime, conn, col(Session.id) == by_ticket)
     scheme, _, bearer = conn.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         tokens = _cookies(conn, cookie_name(runtime))
-        return await _by_session(runtime, sessions.by_token(runtime, tokens[0])) if len(tokens) == 1 else None
+        return await _by_session(runtime, conn, sessions.by_token(runtime, tokens[0])) if len(tokens) == 1 else None
     if (token := bearer.strip()).startswith(api_tokens.PREFIX):
         return await _by_api_token(runtime, conn, token)
     which = by_access_token(runtime, token)
-    return None if which is None else await _by_session(runtime, which)
+    return None if which is None else await _by_session(runtime, conn, which)
 
 
-async def _by_session(runtime: Runtime, which: ColumnElement[bool]) -> Principal | None:
+async def _by_session(runtime: Runtime, conn: HTTPConnection, which: ColumnElement[bool]) -> Principal | None:
     conf = runtime.conf(AccountsSettings)
     async with runtime.unit_of_work(write=False) as db:
         found = await sessions.find(db, conf, which)
     if found is None:
         return None
     session, user, permissions = found
-    often = min(sessions.TOUCH_EVERY, sessions.idle(conf, remember=session.remember) / 4)
-    await _touch(runtime, sessions.touch, session.id, session.last_seen_at, often)
+    idle = sessions.idle(conf, remember=session.remember)
+    if not getattr(conn.state, "rests", False):
+        await _touch(runtime, sessions.touch, session.id, session.last_seen_at, min(sessions.TOUCH_EVERY, idle / 4))
+    return _principal(user, session.id, permissions, min(session.expires_at, session.last_seen_at + idle))
+
+
+def _principal(user: User, session_id: UUID, permissions: frozenset[str], ends_at: datetime | None = None) -> Principal:
     return Principal(
         id=user.id,
         email=user.email,
         name=user.name,
-        session_id=session.id,
+        session_id=session_id,
         is_staff=user.is_staff or user.is_superuser,
         is_superuser=user.is_superuser,
         permissions=permissions,
+        ends_at=ends_at,
     )
+
+
+async def identify(runtime: Runtime, email: str) -> Principal | None:
+    """Who has this e-mail, as if they had a session; nobody is asked for a password, so never for a request."""
+    person = select(User, GRANTED).where(User.email == normalise_email(email), col(User.is_active))
+    async with runtime.unit_of_work(write=False) as db:
+        found = (await db.exec(person)).first()
+    return _principal(found[0], uuid7(), granted(found[1])) if found else None
 
 
 async def _by_api_token(runtime: Runtime, conn: HTTPConnection, token: str) -> Principal | None:
@@ -104,7 +120,7 @@ async def _by_api_token(runtime: Runtime, conn: HTTPConnection, token: str) -> P
     if needed not in row.scopes:
         raise Forbidden(f"This token has no scope {needed!r}.", code="insufficient_scope")
     await _touch(runtime, api_tokens.touch, row.id, row.last_used_at, sessions.TOUCH_EVERY)
-    return Principal(user.id, user.email, user.name, session_id=row.id, scopes=frozenset(row.scopes))
+    return Principal(user.id, user.email, user.name, row.id, scopes=frozenset(row.scopes), ends_at=row.expires_at)
 
 
 def _cookies(conn: HTTPConnection, name: str) -> list[str]:
@@ -150,7 +166,7 @@ class Staff:
         return user
 
 
-def in_person(user: CurrentUser) -> Principal:
+async def in_person(user: CurrentUser) -> Principal:
     """Whoever is signed in themselves; raises NotAuthenticated, and Forbidden for an API token."""
     if user.scopes is not None:
         raise Forbidden("An API token cannot do this. Log in yourself.", code="in_person")

@@ -12,7 +12,6 @@ from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select
 
@@ -21,6 +20,7 @@ from apps.accounts.models import User
 from apps.accounts.passwords import objection, prepared
 from apps.accounts.schemas import UserCreate, normalise_email
 from project.core import DB, AsyncSession, Conflict, CurrentRuntime, Invalid, Runtime, run_blocking
+from project.core.db.queries import insert
 from project.core.signing import BadToken, Signer
 
 # OWASP's floor is 19 MiB, t=2, p=1; a weaker stored hash is replaced at the next log-in.
@@ -49,8 +49,8 @@ class UserDB(BaseUserDatabase[User, UUID]):
 
     async def create(self, create_dict: dict[str, Any]) -> User:
         """Add a person; raises UserAlreadyExists, and leaves the transaction usable, when the e-mail is taken."""
-        insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[self.db.get_bind().dialect.name]
-        new = insert(User).values(User(**create_dict).model_dump()).on_conflict_do_nothing(index_elements=["email"])
+        new = insert(self.db, User).values(User(**create_dict).model_dump())
+        new = new.on_conflict_do_nothing(index_elements=["email"])
         user: User | None = (await self.db.scalars(new.returning(User))).first()
         if user is None:
             raise exceptions.UserAlreadyExists
@@ -221,7 +221,7 @@ def state_of(user: User) -> str:
     return sha256(f"{user.email}\n{user.hashed_password}".encode()).hexdigest()[:32]
 
 
-def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:
+async def user_manager(db: DB, runtime: CurrentRuntime) -> UserManager:
     """The manager on this request's session."""
     return UserManager(db, runtime)
 

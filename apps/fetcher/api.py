@@ -9,7 +9,7 @@ from apps.accounts import CurrentUser
 from apps.fetcher import results, services
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import Conf
-from apps.fetcher.following import AS_EVENTS, AS_FILE, exported, follow
+from apps.fetcher.following import AS_FILE, exported, follow
 from apps.fetcher.injected import ClientTransport, HttpClient
 from apps.fetcher.schemas import (
     BatchCreate,
@@ -26,6 +26,7 @@ from apps.fetcher.schemas import (
     WithStatus,
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
+from project.core.live.streams import AS_EVENTS
 from project.core.web.deps import CurrentLimiter
 from project.core.web.downloads import Format
 

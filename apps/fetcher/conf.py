@@ -61,7 +61,7 @@ class FetcherSettings(AppSettings):
         return ports
 
 
-def current_settings(runtime: CurrentRuntime) -> FetcherSettings:
+async def current_settings(runtime: CurrentRuntime) -> FetcherSettings:
     """These settings, for handlers."""
     return runtime.conf(FetcherSettings)
 

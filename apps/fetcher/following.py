@@ -18,9 +18,9 @@ from project.core.web.downloads import TYPES, Format, download
 
 GONE = Event("deleted")
 TEXT = {"schema": {"type": "string"}}
-Answers = dict[int | str, dict[str, Any]]
-AS_EVENTS: Answers = {200: {"content": {"text/event-stream": TEXT}, "description": "The events, until `end`."}}
-AS_FILE: Answers = {200: {"content": dict.fromkeys(TYPES.values(), TEXT), "description": "The file."}}
+AS_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": dict.fromkeys(TYPES.values(), TEXT), "description": "The file."}
+}
 
 
 async def follow(request: Request, runtime: Runtime, user: Principal, batch_id: UUID) -> Response:

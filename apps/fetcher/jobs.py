@@ -90,4 +90,4 @@ async def tidy(running: Running) -> None:
     """Stop the batches that nobody works on, and forget old counts."""
     async with running.unit_of_work() as db:
         await services.close_stranded(db)
-        await quotas.forget(db)
+        await quotas.forget(db, running.runtime)

@@ -1,17 +1,16 @@
 """How much one person may have fetched: counted in the transaction of what is asked for, on any number of processes."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import Batch, Status, Usage
-from project.core import AsyncSession, TooMany, now
+from project.core import AsyncSession, Runtime, TooMany, now
 from project.core.db.models import uuid7
+from project.core.db.queries import insert
 
 UNFINISHED = col(Batch.status).in_([Status.QUEUED, Status.RUNNING])
 KEPT = timedelta(days=30)
@@ -24,8 +23,7 @@ async def take(db: AsyncSession, owner_id: UUID, urls: int, conf: FetcherSetting
     Until the end of the transaction nobody else takes for this person.
     """
     moment = now()
-    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.get_bind().dialect.name]
-    new = insert(Usage).values(id=uuid7(), owner_id=owner_id, day=moment.date(), urls=urls)
+    new = insert(db, Usage).values(id=uuid7(), owner_id=owner_id, day=moment.date(), urls=urls)
     counted = new.on_conflict_do_update(
         index_elements=["owner_id", "day"], set_={"urls": col(Usage.urls) + new.excluded.urls}
     )
@@ -49,6 +47,7 @@ async def take_batch(db: AsyncSession, owner_id: UUID, urls: int, conf: FetcherS
         )
 
 
-async def forget(db: AsyncSession) -> None:
+async def forget(db: AsyncSession, runtime: Runtime) -> dict[str, int]:
     """Delete the counts of past months."""
-    await db.exec(sa.delete(Usage).where(col(Usage.day) < now().date() - KEPT))
+    old = col(Usage.day) < now().date() - KEPT
+    return {"counts of past months": (await db.exec(sa.delete(Usage).where(old))).rowcount}

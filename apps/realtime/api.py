@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response, status
+from starlette.responses import StreamingResponse
 
 from apps.accounts import CurrentUser
 from apps.realtime import messages, services
@@ -25,6 +26,7 @@ from apps.realtime.schemas import (
     Sort,
 )
 from project.core import DB, CurrentRuntime, Limit, Offset, Page
+from project.core.live.streams import AS_EVENTS
 
 router = APIRouter()
 
@@ -120,7 +122,7 @@ async def list_people(slug: Slug, db: DB, user: CurrentUser) -> Presence:
     return await people_of(db, user, slug)
 
 
-@router.get("/rooms/{slug}/events")
+@router.get("/rooms/{slug}/events", response_class=StreamingResponse, responses=AS_EVENTS)
 async def events(slug: Slug, request: Request, user: CurrentUser, runtime: CurrentRuntime) -> Response:
     """Follow a room: `message` and `deleted` as they happen; without an id, `presence` and `typing`.
 

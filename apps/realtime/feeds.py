@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
+from apps.realtime.desk import Desk
 from apps.realtime.messages import PORTION, happened
 from apps.realtime.people import told
 from apps.realtime.services import ACCESS, topic
@@ -27,6 +28,7 @@ class Feed:
     def __init__(self, runtime: Runtime, room_id: UUID, heard: Subscription) -> None:
         self._runtime, self._room_id, self._heard = runtime, room_id, heard
         self._reading = asyncio.Lock()
+        self.desk = Desk(runtime)
         self._stale = True
         self._log: deque[Event] = deque()
         self._murmurs: deque[Event] = deque(maxlen=MURMURS)
@@ -46,7 +48,7 @@ class Feed:
             else:
                 self._murmurs.append(event)
                 self.murmured += 1
-        if self._stale:
+        if self._stale or self._reading.locked():  # whoever hears while another reads would know too little
             async with self._reading:
                 if self._stale:
                     await self._read()
@@ -55,7 +57,9 @@ class Feed:
         """What happened after that place in the log, in order; the first of it where it is much. Raises NotFound."""
         if last < self._since:
             async with self._runtime.unit_of_work(write=False) as db:
-                return list((await happened(db, self._room_id, last))[1])
+                latest, found = await happened(db, self._room_id, last)
+            self._stale |= latest > self.newest  # else whoever has this would be ahead of the feed
+            return list(found)
         return [event for event in self._log if int(event.id) > last] if last < self.newest else []
 
     def murmurs(self, after: int) -> list[Event]:
@@ -87,10 +91,11 @@ class Feed:
         except BaseException:
             self._stale = True
             raise
+        latest = max(latest, self.newest)  # meanwhile somebody else may have heard what came over the bus
         if self.newest < 0 or len(found) == PORTION:
             self._log.clear()
             self._since, found = latest, []
-        self._keep(found, latest)
+        self._keep([each for each in found if int(each.id) > self.newest], latest)
 
     def _keep(self, events: Sequence[Event], newest: int) -> None:
         for event in events:

@@ -156,4 +156,5 @@ async def _shown(db: AsyncSession, user: Principal, slug: str, before: int | Non
         "earlier": f"?before={found.items[-1].id}" if found.total > len(found.items) else "",
         "before": before,
         "me": name_of(user.id, user.name),
+        "my_id": user.id,
     }

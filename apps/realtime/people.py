@@ -16,6 +16,7 @@ from project.core.live.presence import present
 log = get_logger(__name__)
 OPENED = Event("opened")
 NAMED = 100  # people who are named; the others are counted
+PAUSE = 0.5  # seconds between two tellings of who is there: a crowd that comes at once is told of together
 
 
 def where(room_id: UUID) -> str:
@@ -71,3 +72,4 @@ async def _tell(runtime: Runtime, room_id: UUID) -> None:
                 continue
             told = {"type": event.type, "data": event.data}
             runtime.bus.deliver(topic(room_id), json.dumps(told).encode())  # in this process: each has read it itself
+            await asyncio.sleep(PAUSE)

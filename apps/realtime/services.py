@@ -1,11 +1,9 @@
 """What can be done with rooms; every voice calls these. What is said in them is in messages.py."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from apps.accounts import User
@@ -13,7 +11,7 @@ from apps.realtime.models import Member, Room
 from apps.realtime.schemas import RoomCreate, RoomRead, slug_of
 from project.core import AsyncSession, Invalid, Principal, Slice, get_or_404, now, paginate
 from project.core.db.models import uuid7
-from project.core.db.queries import contains
+from project.core.db.queries import contains, insert
 from project.core.live import Event, publish, revoke
 
 ACCESS = Event("access", id="access")  # who may be there has changed: ask again
@@ -35,15 +33,15 @@ async def tell_rights(db: AsyncSession, room_id: UUID) -> None:
         await publish(db, each, ACCESS)
 
 
-def is_member(user: Principal) -> sa.ColumnElement[bool]:
+def is_member(user_id: UUID | sa.ColumnElement[UUID]) -> sa.ColumnElement[bool]:
     """Whether somebody belongs to the room of the statement around this."""
-    here = sa.exists().where(col(Member.room_id) == col(Room.id), col(Member.user_id) == user.id)
-    return here.correlate(Room)
+    here = sa.exists().where(col(Member.room_id) == col(Room.id), col(Member.user_id) == user_id)
+    return here.correlate_except(Member)
 
 
-def open_to(user: Principal) -> sa.ColumnElement[bool]:
+def open_to(user_id: UUID | sa.ColumnElement[UUID]) -> sa.ColumnElement[bool]:
     """The rooms that somebody may see: public ones, their own, and those they belong to."""
-    return col(Room.private).is_(False) | (col(Room.owner_id) == user.id) | is_member(user)
+    return col(Room.private).is_(False) | (col(Room.owner_id) == user_id) | is_member(user_id)
 
 
 async def create_room(db: AsyncSession, user: Principal, data: RoomCreate) -> Room:
@@ -63,7 +61,7 @@ async def list_rooms(
     db: AsyncSession, user: Principal, *, q: str = "", mine: bool = False, limit: int = 10, offset: int = 0
 ) -> Slice[Room]:
     """The rooms that this person may see, those with the latest message first."""
-    rooms = select(Room).where(is_member(user) if mine else open_to(user))
+    rooms = select(Room).where(is_member(user.id) if mine else open_to(user.id))
     if q:
         rooms = rooms.where(contains(Room.title, q) | contains(Room.slug, q))
     rooms = rooms.order_by(col(Room.updated_at).desc(), col(Room.id).desc())
@@ -72,7 +70,7 @@ async def list_rooms(
 
 async def get_room(db: AsyncSession, user: Principal, slug: str) -> Room:
     """The room; raises NotFound when there is none, or it is private and they do not belong to it."""
-    return await get_or_404(db, select(Room).where(Room.slug == slug, open_to(user)))
+    return await get_or_404(db, select(Room).where(Room.slug == slug, open_to(user.id)))
 
 
 async def read_rooms(db: AsyncSession, user: Principal, rooms: Sequence[Room]) -> list[RoomRead]:
@@ -96,8 +94,7 @@ async def join(db: AsyncSession, user: Principal, slug: str) -> Room:
 
 async def add_member(db: AsyncSession, room_id: UUID, user_id: UUID) -> None:
     """Let somebody belong to the room, once however often this is done."""
-    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.get_bind().dialect.name]
-    row = insert(Member).values(id=uuid7(), room_id=room_id, user_id=user_id, joined_at=now())
+    row = insert(db, Member).values(id=uuid7(), room_id=room_id, user_id=user_id, joined_at=now())
     await db.exec(row.on_conflict_do_nothing(index_elements=["room_id", "user_id"]))
 
 

@@ -5,7 +5,6 @@ from typing import Any, Literal
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, TypeAdapter
 
-from apps.realtime import messages
 from apps.realtime.conf import RealtimeSettings
 from apps.realtime.feeds import Feeds
 from apps.realtime.following import drawing, murmur_typing, place, present
@@ -47,8 +46,7 @@ async def talk(
             await murmur_typing(runtime, user, slug)
             return None
         await limiter.hit("realtime.message", str(user.id), runtime.conf(RealtimeSettings).MESSAGE_RATE)
-        async with runtime.unit_of_work() as db:
-            await messages.post_message(db, user, slug, said.body)
+        await feed.desk.say(user, slug, said.body)
         return None
 
     async with runtime.unit_of_work(write=False) as db:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -72,13 +71,13 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
-    with configured(runtime.settings):
+    with configured(runtime.settings), runtime.closing.told_by_signals(runtime.settings.DRAIN_SECONDS):
         async with runtime, aclosing(app.state.limiter):
             await _remind(runtime)
             async with runtime.jobs_here():
-                yield {"closing": runtime.closing}
+                yield
 
 
 async def _remind(runtime: Runtime) -> None:

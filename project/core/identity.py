@@ -1,7 +1,8 @@
 """Who is asking: what the one authenticating app says of a connection, kept as plain data."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,6 +18,7 @@ class Principal:
 
     Services take it as their second argument: `create_post(db, user, data)`. `session_id` is what they came by;
     `scopes` says what a token of theirs may do, and is None for the person themselves, who may all that is theirs.
+    At `ends_at` they are nobody any more, unless what they came by is used before.
     """
 
     id: UUID
@@ -27,6 +29,7 @@ class Principal:
     is_superuser: bool = False
     permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] | None = None
+    ends_at: datetime | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
@@ -39,6 +42,7 @@ class Principal:
 
 
 Authenticate = Callable[["Runtime", HTTPConnection], Awaitable[Principal | None]]
+Identify = Callable[["Runtime", str], Awaitable[Principal | None]]
 
 
 async def principal(conn: HTTPConnection) -> Principal | None:

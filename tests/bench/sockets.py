@@ -1,18 +1,19 @@
 """500 sockets on one process: our deliveries a second against a bare loop's, on the same server in the same run.
 
-Run by hand: .venv/bin/python -m tests.bench.sockets [rounds] [sockets]; rounds alternate, what counts are medians.
-Bursts of 100 messages of 200 bytes, then single ones with pauses between them. The client counts bytes in a process
-of its own. Everything is on the loopback interface, and ends by itself.
+Run by hand: .venv/bin/python -m tests.bench.sockets [rounds] [sockets] [--channels PYTHON]; rounds alternate, what
+counts are medians. Bursts of 100 messages of 200 bytes (10 for Django Channels), then single ones with pauses between
+them. The client counts bytes in a process of its own. Everything is on the loopback interface, and ends by itself.
 """
 
+import argparse
 import asyncio
 import os
-import socket as sockets_of_os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -24,9 +25,11 @@ from project.core.asgi import create_app
 from project.core.live import Event
 from project.core.live.hubs import as_json
 from project.core.runtime import Runtime
+from project.core.testing.redis_server import RedisServer
 from project.core.web import sockets
-from project.core.web.server import SOCKETS, Server
+from project.core.web.server import SOCKETS
 from project.settings import Settings
+from tests.faults.lab import Process, answers, free_port, until
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, PEOPLE, BURST, SINGLES, PAUSE = 7, 500, 100, 40, 0.05
@@ -34,7 +37,7 @@ SECONDS = 60
 TOPIC = "bench/room"
 EVENT = Event("message", {"body": "x" * 165}, id="1")
 TEXT = as_json(EVENT)
-WAYS = ["bare", "ours"]
+BURSTS = {"bare": BURST, "ours": BURST, "channels": 10}
 
 
 def site() -> FastAPI:
@@ -75,7 +78,7 @@ def site() -> FastAPI:
 
 
 def serve(port: int) -> None:
-    Server(
+    uvicorn.Server(
         uvicorn.Config(site(), port=port, log_level="warning", access_log=False, ws_ping_interval=None, **SOCKETS)
     ).run()
 
@@ -104,78 +107,100 @@ class Counting(asyncio.Protocol):
             Counting.done.set()
 
 
-async def timed(client: httpx2.AsyncClient, way: str, people: int, count: int) -> tuple[float, float]:
-    """Seconds until everybody has everything, and those of the server's processor."""
-    before = (await client.get("/bench/cpu")).json()
-    Counting.received, Counting.expected, Counting.done = 0, people * count * (len(TEXT) + 4), asyncio.Event()
-    started = time.perf_counter()
-    async with asyncio.timeout(SECONDS):
-        await client.post(f"/bench/{way}/{count}")
-        await Counting.done.wait()
-    seconds = time.perf_counter() - started
-    return seconds, (await client.get("/bench/cpu")).json() - before
+@dataclass
+class Way:
+    """One way to bring a message to everybody, and what was seen of it."""
 
+    name: str
+    port: int
+    burst: int
+    client: httpx2.AsyncClient
+    rates: list[float] = field(default_factory=list)  # deliveries a second
+    costs: list[float] = field(default_factory=list)  # microseconds of the server's processor for each
+    delays: list[float] = field(default_factory=list)  # milliseconds of one message to all
 
-async def measure(port: int, rounds: int, people: int) -> None:
-    loop = asyncio.get_running_loop()
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
-        async with asyncio.timeout(SECONDS):
-            while True:
-                try:
-                    await client.get("/health/live")
-                    break
-                except httpx2.TransportError:
-                    await asyncio.sleep(0.1)
-        for way in WAYS:
-            for _ in range(people):
-                _, each = await loop.create_connection(lambda way=way: Counting(port, way), "127.0.0.1", port)  # type: ignore[misc]
-                assert await each.opened
+    async def open(self, people: int) -> None:
+        """Wait for the server, and open the sockets."""
+        await until(lambda: answers(self.port), SECONDS)
+        loop = asyncio.get_running_loop()
+        for _ in range(people):
+            _, each = await loop.create_connection(lambda: Counting(self.port, self.name), "127.0.0.1", self.port)
+            assert await each.opened
         await asyncio.sleep(1)  # the last ones have been accepted and are about to follow
-        rates: dict[str, list[float]] = {way: [] for way in WAYS}
-        costs: dict[str, list[float]] = {way: [] for way in WAYS}
-        delays: dict[str, list[float]] = {way: [] for way in WAYS}
+
+    async def send(self, people: int, count: int) -> tuple[float, float]:
+        """Seconds until everybody has everything, and those of the server's processor."""
+        before = (await self.client.get("/bench/cpu")).json()
+        Counting.received, Counting.expected, Counting.done = 0, people * count * (len(TEXT) + 4), asyncio.Event()
+        started = time.perf_counter()
+        async with asyncio.timeout(SECONDS):
+            await self.client.post(f"/bench/{self.name}/{count}")
+            await Counting.done.wait()
+        seconds = time.perf_counter() - started
+        return seconds, (await self.client.get("/bench/cpu")).json() - before
+
+    async def burst_to(self, people: int) -> None:
+        """One round."""
+        seconds, cost = await self.send(people, self.burst)
+        self.rates.append(people * self.burst / seconds)
+        self.costs.append(cost / people / self.burst * 1_000_000)
+
+    def __str__(self) -> str:
+        low, middle, high = min(self.rates), statistics.median(self.rates), max(self.rates)
+        cost, single = statistics.median(self.costs), statistics.median(self.delays)
+        rates = f"{self.name}: {middle:,.0f} deliveries/s ({low:,.0f} to {high:,.0f})"
+        return f"{rates}, {cost:.1f} us of the processor for each; one message to all: {single:.1f} ms"
+
+
+async def measure(ports: dict[str, int], rounds: int, people: int) -> None:
+    async with AsyncExitStack() as stack:
+        ways = []
+        for name, port in ports.items():
+            client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS)
+            ways.append(Way(name, port, BURSTS[name], await stack.enter_async_context(client)))
+            await ways[-1].open(people)
         for number in range(rounds + 1):
-            for way in WAYS if number % 2 else WAYS[::-1]:
-                seconds, cost = await timed(client, way, people, BURST)
-                if number:  # the first one warms up
-                    rates[way].append(people * BURST / seconds)
-                    costs[way].append(cost / people / BURST * 1_000_000)
+            for way in ways if number % 2 else ways[::-1]:
+                await way.burst_to(people)
         for number in range(SINGLES):
-            for way in WAYS if number % 2 else WAYS[::-1]:
-                delays[way].append((await timed(client, way, people, 1))[0] * 1000)
+            for way in ways if number % 2 else ways[::-1]:
+                way.delays.append((await way.send(people, 1))[0] * 1000)
                 await asyncio.sleep(PAUSE)
-    for way in WAYS:
-        low, middle, high = min(rates[way]), statistics.median(rates[way]), max(rates[way])
-        single, cost = statistics.median(delays[way]), statistics.median(costs[way])
-        print(
-            f"{way}: {middle:,.0f} deliveries/s ({low:,.0f} to {high:,.0f}), {cost:.1f} us of the processor for each; ",
-            end="",
-        )
-        print(f"one message to all: {single:.1f} ms")
-    ratios = [ours / bare for bare, ours in zip(rates["bare"], rates["ours"], strict=True)]
-    print(f"ours is {statistics.median(ratios):.2f} of bare ({min(ratios):.2f} to {max(ratios):.2f})")
+    for way in ways:
+        del way.rates[0], way.costs[0]  # which warmed up
+        print(way)
+    for other in ways:
+        ratios = [ours / theirs for theirs, ours in zip(other.rates, ways[1].rates, strict=True)]
+        if other is not ways[1]:
+            print(f"ours is {statistics.median(ratios):.2f} of {other.name} ({min(ratios):.2f} to {max(ratios):.2f})")
     print(f"{people} sockets each way, {rounds} rounds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def main() -> None:
-    rounds, people = [int(word) for word in sys.argv[1:]] + [ROUNDS, PEOPLE][len(sys.argv) - 1 :]
-    with sockets_of_os.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("rounds", type=int, nargs="?", default=ROUNDS)
+    arguments.add_argument("sockets", type=int, nargs="?", default=PEOPLE)
+    arguments.add_argument("--channels", metavar="PYTHON", help="a Python that has channels, channels-redis, uvicorn")
+    options = arguments.parse_args()
+    port, ports = free_port(), dict[str, int]()
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         own = {
             "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz",
             "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
             "DATA_DIR": folder,
             "LOG_LEVEL": "ERROR",
         }
-        words = [sys.executable, "-m", "tests.bench.sockets", "serve", str(port)]
-        server = subprocess.Popen(words, cwd=ROOT, env=os.environ | own)
-        try:
-            asyncio.run(measure(port, rounds, people))
-        finally:
-            server.kill()
-            server.wait()
+        commands = [[sys.executable, "-m", "tests.bench.sockets", "serve", str(port)]]
+        ports |= {"bare": port, "ours": port}
+        if options.channels:
+            ports["channels"] = free_port()
+            own |= {"REDIS_URL": stack.enter_context(RedisServer()).url, "BENCH_TEXT": TEXT}
+            commands.append([options.channels, str(ROOT / "tests/bench/channels_app.py"), str(ports["channels"])])
+        for words in commands:
+            server = Process(words, os.environ | own, Path(folder) / f"{len(words)} log")
+            stack.callback(server.close)
+        asyncio.run(measure(ports, options.rounds, options.sockets))
 
 
 if __name__ == "__main__":

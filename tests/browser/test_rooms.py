@@ -1,17 +1,20 @@
 """Rooms in real browsers: two people talk; a lost connection is seen, and nothing is lost or doubled by it."""
 
+from contextlib import AsyncExitStack
 from uuid import UUID
 
-import httpx2
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from sqlmodel import select
 
 from apps.accounts import User
 from apps.realtime.models import Room
 from apps.realtime.services import topic
+from project.core.conf import ROOT
 from project.core.live.revoking import revoke
-from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, PLAIN, Visit, Visitor
+from project.core.management.environment.dotenv import data_dir
+from tests.browser.visitors import DESKTOP_LIGHT, PHONE_DARK, PLAIN, Visit, Visitor, visiting
+from tests.faults.crowd import ROOM, town
 
 
 async def _open(visitor: Visitor, title: str) -> str:
@@ -61,7 +64,21 @@ async def test_two_people_talk(visit: Visit) -> None:
     await bob.press(bob.page.get_by_role("button", name="Send"))
     await expect(ann.page.locator(".message-body").last).to_have_text("I am")
     await _say(ann.page, "Again")
-    await expect(bob.page.locator(".message")).to_have_count(3)
+    await _say(ann.page, "\n".join(f"and line {number}" for number in range(40)))
+    for each, mine, again in ((ann, [1, 0, 1, 1], [0, 0, 0, 1]), (bob, [0, 1, 0, 0], [0, 0, 0, 1])):
+        await expect(each.page.locator(".message")).to_have_count(4)
+        drawn = (
+            "all => all.map(one => ['message-mine', 'message-again'].map(word => Number(one.classList.contains(word))))"
+        )
+        assert await each.page.locator(".message").evaluate_all(drawn) == [
+            list(pair) for pair in zip(mine, again, strict=True)
+        ]
+    latest = ann.page.get_by_role("button", name="Latest")
+    await expect(latest).to_be_hidden()
+    await ann.page.locator(".chat-scroll").evaluate("area => area.scrollTop = -300")
+    await latest.click()
+    await expect(latest).to_be_hidden()
+    await expect(ann.page.get_by_text("and line 39")).to_be_in_viewport()
     await bob.page.goto("/realtime/rooms")
     await expect(ann.page.locator("#presence")).to_contain_text("1 here")
 
@@ -87,22 +104,34 @@ async def test_a_lost_connection_is_seen_and_nothing_is_lost_or_doubled(visit: V
     await expect(bob.page.get_by_text("Reconnecting…")).to_be_hidden()
 
 
-async def test_whoever_is_logged_out_elsewhere_is_told(visit: Visit, site: FastAPI) -> None:
-    ann = await visit(DESKTOP_LIGHT, who="member")
-    await _open(ann, "Logged out")
-    await _live(ann.page)
-    cookies = {each["name"]: each["value"] for each in await ann.page.context.cookies()}
-    headers = {"Origin": ann.site}
-    async with httpx2.AsyncClient(base_url=ann.site, cookies=cookies, headers=headers, trust_env=False) as elsewhere:
-        assert (await elsewhere.post("/accounts/logout")).status_code == 303
-    who = await _id_of(ann, site)
-    async with site.state.runtime.unit_of_work() as db:
-        await revoke(db, who)
-    await expect(ann.page.get_by_text("You are not signed in here any more")).to_be_visible()
-    # The browser's own word for an answer that is the log-in page.
-    ann.trouble = [each for each in ann.trouble if "EventSource's response has a MIME type" not in each]
-    await ann.page.get_by_role("link", name="Load the page again").click()
-    await expect(ann.page.get_by_role("heading", name="Log in")).to_be_visible()
+async def test_two_people_on_two_processes_talk_and_one_is_logged_out_elsewhere(browser: Browser) -> None:
+    """One database and Redis behind two servers; a cookie counts for both."""
+    async with town(2, kind="sqlite", DEBUG="true", DATA_DIR=str(data_dir(ROOT))) as one, AsyncExitStack() as stack:
+        visitors = []
+        for web, cookie, look in zip(one.webs, one.people, (DESKTOP_LIGHT, PHONE_DARK), strict=True):
+            visitor = await stack.enter_async_context(visiting(browser, web.url, look))
+            name, _, value = cookie.partition("=")
+            await visitor.page.context.add_cookies([{"name": name, "value": value, "url": web.url}])
+            await visitor.page.goto(f"/realtime/rooms/{ROOM}")
+            await _live(visitor.page)
+            visitors.append(visitor)
+        ann, bob = pages = [each.page for each in visitors]
+        await expect(ann.locator("#presence")).to_contain_text("2 here")
+        lines = list[str]()
+        for speaker in (ann, bob, ann):
+            lines.append(f"line {len(lines)}")
+            await _say(speaker, lines[-1])
+            for each in pages:
+                await expect(each.locator(".message-body")).to_have_text(lines)
+        async with one.client(0, one.webs[1]) as elsewhere:
+            assert (await elsewhere.post("/accounts/logout")).status_code == 303
+        await expect(ann.get_by_text("You are not signed in here any more")).to_be_visible()
+        # The browser's own word for an answer that is the log-in page.
+        hers = visitors[0]
+        hers.trouble = [each for each in hers.trouble if "EventSource's response has a MIME type" not in each]
+        await ann.get_by_role("link", name="Load the page again").click()
+        await expect(ann.get_by_role("heading", name="Log in")).to_be_visible()
+        await expect(bob.locator("#presence")).to_contain_text("1 here")
 
 
 async def test_without_javascript_the_latest_is_in_sight_and_one_can_speak(visit: Visit) -> None:

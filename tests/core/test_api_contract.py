@@ -29,7 +29,7 @@ PUBLIC = {
 }
 """The operations that answer strangers. Whoever adds one here has thought about who may call it."""
 
-SHIPPED = ["project", "apps.accounts", "apps.fetcher"]
+SHIPPED = ["project", "apps.accounts", "apps.fetcher", "apps.realtime"]
 """The apps that come with the framework; what you add may have other manners."""
 
 Json = dict[str, Any]

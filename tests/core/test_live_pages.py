@@ -16,6 +16,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
 from project.core.db.models import now
+from project.core.jobs import chores
 from project.core.live import GAP, Event, notices, notify, revoke
 from project.core.live.bus import Bells, Bus
 from project.core.live.notices import Notice
@@ -235,7 +236,7 @@ async def test_the_newest_of_many_come_first_and_what_nobody_came_for_is_forgott
         assert not await notices.waiting(db, UUID(int=8))
         old = sa.update(Notice).where(col(Notice.text) != "3").values(created_at=now() - notices.KEPT)
         await db.execute(old.execution_options(synchronize_session=False))
-        await notices.forget_old(db)
+        await chores.forget(db, runtime)
     async with runtime.unit_of_work() as db:
         assert [event.data["text"] for event in await notices.waiting(db, ann)] == ["3"]
 

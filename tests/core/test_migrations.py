@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 from sqlalchemy.dialects import postgresql
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
+from project.core.apps import Registry
 from project.core.db.migrations import FOLDER, MigrationError, applying, writing
 from project.core.db.migrations.answers import Answers
 from project.core.db.migrations.applying import MEMORY, connect, migrate_database, statements
@@ -127,7 +128,8 @@ async def make(folder: Path, metadata: sa.MetaData, url: str = MEMORY, **answers
     return writing.write(draft, folder=folder)
 
 
-async def test_the_sites_revisions_build_exactly_its_models(url: str) -> None:
+async def test_the_sites_revisions_build_exactly_its_models(url: str, make_settings: MakeSettings) -> None:
+    Registry(make_settings().INSTALLED_APPS)
     applied = await migrate_database(url)
     assert applied == list(read().revisions)
     await rows(url, "CREATE TABLE somebody_elses (id INTEGER PRIMARY KEY)")

@@ -370,6 +370,7 @@ async def test_events_of_an_answer_reach_who_listens(htmx_page: HtmxPage, show: 
         'hx-get="/echo" hx-swap="innerHTML bounce:1"',
         'hx-get="/echo" hx-target="next p"',
         'hx-get="/echo" hx-vals="js:{a: 1}"',
+        'hx-get="/echo" hx-params="not a"',
         'hx-get="/echo" data-hx-target="p"',
         'hx-get="/echo" hx-trigger="click[ctrlKey]"',
         'hx-get="/echo" hx-target="#nothing"',

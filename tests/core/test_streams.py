@@ -12,10 +12,11 @@ from sqlmodel import col
 from starlette.requests import Request
 from starlette.types import Message
 
+from apps.accounts.conf import AccountsSettings
 from apps.accounts.models import Session, User
 from apps.accounts.testing import add_user, sign_in_as
 from project.core.asgi import create_app
-from project.core.live import GAP, Event, publish, revoke, streams
+from project.core.live import GAP, Event, publish, revoke, revoking, streams
 from project.core.management.browsing import serving
 from project.core.runtime import Runtime
 from project.core.testing.plugin import Databases, MakeSettings
@@ -156,7 +157,7 @@ async def test_who_leaves_frees_their_subscription(site: FastAPI, runtime: Runti
 async def test_the_stream_of_a_session_that_was_revoked_ends(
     site: FastAPI, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "RECHECK", 0.05)
+    monkeypatch.setattr(revoking, "RECHECK", 0.05)
     ann = await add_user(site)
     async with reading(site, user=ann) as reader:
         assert await reader.frames(2) == [["event: state", 'data: {"kept": 0}'], [": ping"]]
@@ -165,6 +166,18 @@ async def test_the_stream_of_a_session_that_was_revoked_ends(
         async with asyncio.timeout(SECONDS):
             while await reader.frame():
                 pass
+    await until_nobody_listens(runtime)
+
+
+async def test_a_stream_ends_when_its_session_does_by_itself(
+    site: FastAPI, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revoking, "SOON", 0.05)
+    short = runtime.conf(AccountsSettings).model_copy(update={"IDLE_HOURS": 1.5 / 3600})
+    monkeypatch.setattr(runtime, "_conf", runtime._conf | {AccountsSettings: short})
+    async with reading(site, user=await add_user(site)) as reader, asyncio.timeout(SECONDS):
+        while await reader.frame():
+            pass
     await until_nobody_listens(runtime)
 
 

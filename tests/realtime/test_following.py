@@ -319,6 +319,55 @@ async def test_a_bus_that_loses_doubles_and_mixes_up_changes_nothing(
     assert GAP.type == "gap"
 
 
+async def test_whoever_has_read_further_than_the_bus_has_told_is_not_sent_back(
+    ann: httpx2.AsyncClient, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(ann, LOBBY, "a")
+    async with site.runtime.find(Feeds).follow(await site.room("lobby")) as feed:
+        monkeypatch.setattr(site.runtime.bus, "send", lambda *_: None)
+        await say(ann, LOBBY, "b", "c")
+        assert [int(each.id) for each in await feed.since(0)] == [1, 2, 3], "read from the table"
+        await feed.hear()
+        assert feed.newest == 3
+
+
+async def test_what_comes_over_the_bus_while_the_log_is_read_stands_there_once(
+    ann: httpx2.AsyncClient, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, hearing = list[tuple[str, bytes]](), list[asyncio.Task[None]]()
+    usual = site.runtime.bus.send
+    await say(ann, LOBBY, "a")
+    async with site.runtime.find(Feeds).follow(await site.room("lobby")) as feed:
+        monkeypatch.setattr(site.runtime.bus, "send", lambda name, encoded: held.append((name, encoded)))
+        await say(ann, LOBBY, "b", "c")
+
+        async def late(*args: object) -> object:
+            found = await happened(*args)  # type: ignore[arg-type]
+            await say(ann, LOBBY, "d")
+            for each in held:
+                usual(*each)
+            hearing.append(asyncio.create_task(feed.hear()))
+            await asyncio.sleep(0)
+            return found
+
+        monkeypatch.setattr(feeds, "happened", late)
+        usual(*held[1])
+        await feed.hear()
+        await asyncio.gather(*hearing)
+        assert ([int(each.id) for each in await feed.since(1)], feed.newest) == ([2, 3, 4], 4)
+
+
+async def test_those_who_come_together_begin_at_the_same_place(ann: httpx2.AsyncClient, site: Site) -> None:
+    await say(ann, LOBBY, "a", "b")
+    room_id, feeds = await site.room("lobby"), site.runtime.find(Feeds)
+
+    async def begin() -> int:
+        async with feeds.follow(room_id) as feed:
+            return feed.newest
+
+    assert await asyncio.gather(*(begin() for _ in range(4))) == [2] * 4
+
+
 async def test_a_feed_ends_with_its_last_follower(ann: httpx2.AsyncClient, bob: httpx2.AsyncClient, site: Site) -> None:
     async with following_as(bob, f"{LOBBY}/events", "0") as heard:
         await say(ann, LOBBY, "a")

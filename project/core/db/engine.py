@@ -1,7 +1,9 @@
 """The engine and its manners: nobody above this floor has to think of SQLite or PostgreSQL again."""
 
 import asyncio
+import math
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -10,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
@@ -19,6 +22,7 @@ from project.core.log import get_logger
 
 log = get_logger(__name__)
 WAL_TRIES = 50
+RESTED = 1.0  # seconds in the pool after which nobody knows whether a connection still stands
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
 
 
@@ -104,13 +108,12 @@ class Database:
     def _postgresql(self) -> AsyncEngine:
         settings = self._settings
         timeout = settings.DB_STATEMENT_TIMEOUT
-        return create_async_engine(
+        engine = create_async_engine(
             self.url,
             hide_parameters=True,
             pool_size=settings.DB_POOL_SIZE,
             max_overflow=settings.DB_POOL_OVERFLOW,
             pool_timeout=settings.DB_POOL_TIMEOUT,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": settings.DB_POOL_TIMEOUT / 2,
                 "command_timeout": timeout + 0.5,  # for a server that hangs; one that lives ends the statement itself
@@ -121,6 +124,26 @@ class Database:
                 },
             },
         )
+        ask_rested(engine)
+        return engine
+
+
+def ask_rested(engine: AsyncEngine) -> None:
+    """Ask a connection that has rested whether it still stands. SQLAlchemy's own pre-ping asks each time, and goes
+    three ways to the server and back for it: as many as a transaction of one statement.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _rest(_: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _ask(dbapi: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
+            try:
+                engine.dialect.do_ping(dbapi)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
 
 
 def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) -> None:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import func
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from project.core.db.session import AsyncSession
 from project.core.errors import Invalid, NotFound
 
+INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 M = TypeVar("M", bound=SQLModel)
 T = TypeVar("T")
 
@@ -33,6 +35,11 @@ class Slice(Generic[T]):
     def pages(self) -> int:
         """How many pages there are, at least 1."""
         return max(1, math.ceil(self.total / self.limit))
+
+
+def insert(db: AsyncSession, model: type[SQLModel]) -> Any:
+    """An INSERT that may say `on_conflict_do_nothing` or `on_conflict_do_update`, which both databases know."""
+    return INSERTS[db.get_bind().dialect.name](model)
 
 
 async def get_or_404(db: AsyncSession, statement: SelectOfScalar[M]) -> M:

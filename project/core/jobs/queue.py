@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from project.core.db.engine import on_commit
 from project.core.db.models import uuid7
+from project.core.db.queries import insert
 from project.core.db.session import AsyncSession
 from project.core.errors import Conflict, NotFound, TooMany, nearest
 from project.core.jobs.declaring import JobType
@@ -121,8 +121,7 @@ async def _has_room(db: AsyncSession, owner: UUID) -> None:
 
 
 async def _insert_unique(db: AsyncSession, values: dict[str, Any]) -> UUID:
-    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.get_bind().dialect.name]
-    new = insert(Job).values(values).on_conflict_do_nothing(index_elements=["key"], index_where=STATE_IS_ACTIVE)
+    new = insert(db, Job).values(values).on_conflict_do_nothing(index_elements=["key"], index_where=STATE_IS_ACTIVE)
     # The one that is in the way may end between the two statements; then the next round inserts.
     for _ in range(10):
         added: UUID | None = await db.scalar(new.returning(Job.id))

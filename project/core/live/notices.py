@@ -79,10 +79,5 @@ async def forget(db: AsyncSession, event: Event) -> None:
     await db.execute(sa.delete(Notice).where(col(Notice.id) == UUID(event.id)))
 
 
-async def forget_old(db: AsyncSession) -> None:
-    """Delete what nobody came for."""
-    await db.execute(sa.delete(Notice).where(col(Notice.created_at) < now() - KEPT))
-
-
 def _event(notice: Notice) -> Event:
     return Event(NOTICE, {"level": notice.level, "text": notice.text, "url": notice.url}, str(notice.id))

@@ -2,12 +2,11 @@
 
 import json
 import secrets
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.requests import HTTPConnection, Request
@@ -17,7 +16,7 @@ from project.core.errors import TooMany
 from project.core.identity import Principal, principal
 from project.core.live.bus import Subscription
 from project.core.live.events import END, GAP, ID, Event
-from project.core.live.revoking import REVOCATIONS, REVOKED, concerns, still_there
+from project.core.live.revoking import RECHECK, REVOCATIONS, REVOKED, Visit, concerns
 from project.core.log import get_logger
 
 if TYPE_CHECKING:
@@ -25,11 +24,14 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 HEARTBEAT = 15.0  # seconds of silence before a comment is sent, so that no proxy takes the stream for dead
-RECHECK = 30.0  # seconds between two questions whether the visitor still is who they were
 RETRY_MS = 1000  # a browser that lost the stream waits so long before it comes back, and up to as long again
 MOST = 20  # streams of one visitor in one process: each reads what changed
 REMEMBERED = 200  # ids of events that a stream has sent
 BEAT = Event("heartbeat")
+# What the API's document says of a route that answers so: `responses=AS_EVENTS, response_class=StreamingResponse`.
+AS_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
+}
 
 Snapshot = Callable[[], Awaitable[Sequence[Event]]]
 Replay = Callable[[str], Awaitable[Sequence[Event] | None]]
@@ -112,8 +114,7 @@ class _Stream:
     render: Render | None
     until: Until | None
     sent: deque[str]  # the last ids that the client has seen
-    visitor: Principal | None = None
-    asked: float = field(default_factory=time.monotonic)  # when it was asked who they are
+    visit: Visit = field(init=False)
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the answer."""
@@ -123,7 +124,7 @@ class _Stream:
             yield format_sse_event(retry=RETRY_MS + secrets.randbelow(RETRY_MS))
             if self.request.method == "HEAD":
                 return
-            self.visitor = await principal(self.request)
+            self.visit = Visit(self.runtime, self.request, await principal(self.request))
             async with self.runtime.bus.subscribe(*self.topics, REVOCATIONS, by=self.by) as events:
                 events.put(GAP)
                 while event := await self._next(events):
@@ -147,22 +148,18 @@ class _Stream:
     async def _next(self, events: Subscription) -> Event | None:
         """What happens next, if only a heartbeat; None when the stream is over."""
         while True:
-            if time.monotonic() - self.asked >= RECHECK:
-                self.asked = time.monotonic()
-                if not await still_there(self.runtime, self.request, self.visitor):
-                    return None
-            patience = min(HEARTBEAT, self.asked + RECHECK - time.monotonic())
-            ready = await self.runtime.closing.unless(events.ready(patience))
+            if self.visit.patience <= 0 and not await self.visit.lasts():
+                return None
+            ready = await self.runtime.closing.unless(events.ready(min(HEARTBEAT, self.visit.patience)))
             if not ready:
                 return BEAT if ready is False else None
             event = await anext(events, None)
             if event is None or event.type != REVOKED:
                 return event
-            if concerns(event, self.visitor):
-                if event.data["topic"] in self.topics:
+            if concerns(event, self.visit.visitor):
+                topic = event.data["topic"]
+                if topic in self.topics or not (topic or await self.visit.lasts()):
                     return None
-                if not event.data["topic"]:
-                    self.asked -= RECHECK
 
     async def _due(self, event: Event) -> Sequence[Event]:
         if event != GAP:

@@ -150,7 +150,9 @@ class HtmxPage(Page):
             for key, value in hx.values(node, "hx-vals").items()
             for each in (value if isinstance(value, list) else [value])
         ]
-        return hx.override(hx.override(more, sure), vals)
+        if (params := inherited(node, "hx-params") or "*") not in ("*", "none"):
+            raise PageError(f"hx-params is {params!r}, which this driver does not know.")
+        return hx.override(hx.override(more, sure), vals) if params == "*" else []
 
     async def _answered(
         self, node: Node, target: Node, answer: httpx2.Response, *, boosted: bool = False, **asked: str

@@ -14,7 +14,7 @@ VERBS = ("get", "post", "put", "patch", "delete")
 KNOWN = """
     hx-get hx-post hx-put hx-patch hx-delete hx-target hx-swap hx-swap-oob hx-select hx-include hx-vals hx-headers
     hx-boost hx-push-url hx-replace-url hx-trigger hx-disinherit hx-encoding hx-confirm hx-indicator hx-disabled-elt
-    hx-sync hx-validate hx-preserve hx-request
+    hx-sync hx-validate hx-preserve hx-request hx-params
 """
 MODIFIERS = re.compile(r"(swap|settle|show|scroll|focus-scroll|transition|ignoreTitle):\S+")
 INSIDE = ("innerHTML", "beforeend", "afterbegin")

@@ -20,13 +20,14 @@ TICKET = "ticket."  # what a subprotocol begins with that is a ticket, and the t
 READING = {"GET", "HEAD", "OPTIONS"}
 
 
-def current_runtime(conn: HTTPConnection) -> Runtime:
+# FastAPI calls a plain function in a thread, which costs a request more than all that these do. Keep "async".
+async def current_runtime(conn: HTTPConnection) -> Runtime:
     """The runtime of this process."""
     runtime: Runtime = conn.app.state.runtime
     return runtime
 
 
-def current_limiter(conn: HTTPConnection) -> Limiter:
+async def current_limiter(conn: HTTPConnection) -> Limiter:
     """The rate limiter, shared with the other workers."""
     limiter: Limiter = conn.app.state.limiter
     return limiter
@@ -35,7 +36,7 @@ def current_limiter(conn: HTTPConnection) -> Limiter:
 async def session(conn: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """The request's unit of work: read-only for GET and HEAD, committed before the answer leaves."""
     write = conn.scope.get("method") not in READING
-    async with current_runtime(conn).unit_of_work(write=write) as db:
+    async with (await current_runtime(conn)).unit_of_work(write=write) as db:
         conn.state.db = db
         yield db
 
@@ -50,7 +51,7 @@ async def signed_in(conn: HTTPConnection) -> Principal:
         signer: Signer = conn.app.state.signer
         try:
             claims = signer.read(TICKET, offered[0].removeprefix(TICKET))
-            async with current_runtime(conn).unit_of_work() as db:
+            async with (await current_runtime(conn)).unit_of_work() as db:
                 await add_effect(db, f"{TICKET}{claims['jti']}", {})
         except (BadToken, IntegrityError):
             raise NotAuthenticated from None

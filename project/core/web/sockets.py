@@ -9,7 +9,6 @@ Codes a client is closed with: 1012 and 1013, come again; 1003, 1008 and 1009, i
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
@@ -23,7 +22,7 @@ from project.core.errors import TooMany
 from project.core.identity import principal
 from project.core.live.events import ID, Event
 from project.core.live.hubs import Feed, Hub, Peer
-from project.core.live.revoking import still_there
+from project.core.live.revoking import RECHECK, Visit
 from project.core.live.streams import Render, Since, Snapshot, visitor_key
 from project.core.log import get_logger
 from project.core.runtime import Runtime
@@ -36,7 +35,6 @@ MOST = 10  # sockets of one visitor in one process
 LARGEST = 65_536  # bytes of a frame
 RATE, BURST = 10.0, 20.0  # frames that a client may send in a second, and at once
 THROTTLED = 100  # frames in a row that had to wait, after which it is enough
-RECHECK = 30.0  # seconds between two questions whether the visitor still is who they were
 LONGEST = 86_400.0  # seconds after which a client has to come again
 GOODBYE = 2.0  # seconds for the last frame to get through
 UNREADABLE = Refusal(400, "bad_request", "Send one JSON object in a frame of text.")
@@ -111,6 +109,7 @@ class _Conversation:
     ) -> None:
         self.websocket, self.runtime, self.peer = websocket, runtime, peer
         self.received, self.answer = received, answer
+        self.visit, self.used = Visit(runtime, websocket, peer.user), False
 
     async def hold(self, hub: Hub) -> None:
         """Read and send until the peer has a code to close with."""
@@ -132,12 +131,13 @@ class _Conversation:
         ends = time.monotonic() + LONGEST
         while self.peer.code is None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(RECHECK * random.uniform(0.8, 1.0)):  # noqa: S311 - spread, no secret
+                async with asyncio.timeout(self.visit.patience):
                     await self.peer.stirred.wait()
             self.peer.stirred.clear()
+            used, self.used = self.used, False
             if time.monotonic() > ends:
                 self.peer.end(1012)
-            elif self.peer.code is None and not await still_there(self.runtime, self.websocket, self.peer.user):
+            elif self.peer.code is None and not await self.visit.lasts(used=used):
                 self.peer.end(4401)
 
     async def _read(self) -> None:
@@ -152,6 +152,9 @@ class _Conversation:
                     return
                 if room < 0:
                     await asyncio.sleep(-room / RATE)  # the server reads no more meanwhile
+                self.used = True
+                if self.visit.ends_soon:
+                    self.peer.stirred.set()
                 await self._hear(message.get("text"))
         except Exception:
             log.exception("a socket's frame was not understood", topic=self.hub.topic)

@@ -1,10 +1,44 @@
 // The line one writes in: Enter sends, Shift and Enter begin a new line, and what was sent is cleared away. What
-// could not be sent stays, with its token, so that sending it again has one effect.
+// could not be sent stays, with its token, so that sending it again has one effect. What is said is drawn once for
+// all who follow, so whose it is, and what belongs together, is found out here.
 (() => {
   "use strict";
   if (window.uptempoRoom) return;  // a boosted link brings this script again
   window.uptempoRoom = true;
+  const TOGETHER = 5 * 60 * 1000;  // milliseconds between two messages that one head is enough for
+  const UP = -160;  // pixels from the end, after which one reads what was said before
   let sent = "";
+
+  function dress() {
+    for (const log of document.querySelectorAll(".chat-log")) {
+      let last = { by: "", at: 0 };
+      for (const message of log.querySelectorAll(":scope > .message")) {
+        const said = { by: message.dataset.by, at: Date.parse(message.querySelector("time").dateTime) };
+        message.classList.toggle("message-mine", said.by === log.dataset.me);
+        message.classList.toggle("message-again", said.by === last.by && said.at - last.at < TOGETHER);
+        last = said;
+      }
+    }
+  }
+
+  new MutationObserver(dress).observe(document.documentElement, { childList: true, subtree: true });
+  dress();
+
+  document.addEventListener("scroll", ({ target }) => {
+    if (!target.matches?.(".chat-scroll")) return;
+    const latest = target.parentElement.querySelector("[data-latest]");
+    latest.hidden = target.scrollTop > UP;
+    latest.classList.toggle("has-news", !latest.hidden && latest.classList.contains("has-news"));
+  }, { capture: true, passive: true });
+
+  document.addEventListener("stream:shown", () => {
+    document.querySelector("[data-latest]:not([hidden])")?.classList.add("has-news");
+  });
+
+  document.addEventListener("click", ({ target }) => {
+    const latest = target.closest?.("[data-latest]");
+    if (latest) latest.parentElement.querySelector(".chat-scroll").scrollTop = 0;
+  });
 
   function newToken() {
     return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -19,7 +19,7 @@ from project.core.web.deps import CurrentRuntime
 from project.core.web.static.sources import site_folders
 
 
-def _asked(runtime: CurrentRuntime) -> None:
+async def _asked(runtime: CurrentRuntime) -> None:
     if not runtime.settings.live_reload:
         raise NotFound()
 
