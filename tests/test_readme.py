@@ -1,10 +1,19 @@
 """The README is true: its blog works as printed, and its commands exist."""
 
+import ast
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import UUID
 
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from project.core.live import Event, notify, publish
+from project.core.live.notices import topic_of
 from project.core.management import catalogue
-from project.core.testing.plugin import Manage
+from project.core.testing.plugin import Manage, RecordedBus
 from tests.conftest import Run
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -64,3 +73,18 @@ def test_every_command_is_in_its_table() -> None:
     table = "\n".join(line for line in README.read_text().splitlines() if line.startswith("|"))
     for name in [*catalogue.CORE, "createsuperuser", "changepassword", "fetch"]:
         assert f"`{name}" in table, name
+
+
+@pytest.mark.any_database
+async def test_its_live_lines_work_and_are_about_the_same_topic(app: FastAPI, bus: RecordedBus) -> None:
+    section = README.read_text().partition("\n## Live pages\n")[2].partition("\n## ")[0]
+    html, python = re.findall(r"^```(?:html|python)\n(.*?)^```", section, re.M | re.S)
+    post = SimpleNamespace(id=7, author_id=UUID(int=9))
+    request = Request({"type": "http", "app": app, "path": "/blog/posts/7", "headers": [], "state": {}})
+    drawn = app.state.templates.from_string(html).render(request=request, post=post, likes=3)
+    topic, block = re.findall(r'data-live="(\S+)" data-live-block="(\S+)"', drawn)[0]
+    assert (block, "<strong>3</strong>" in drawn) == ("likes", True)
+    lines = compile(python, README, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    async with app.state.runtime.unit_of_work() as db:
+        await eval(lines, {"db": db, "post": post, "publish": publish, "notify": notify, "Event": Event})  # noqa: S307
+    assert [name for name, _ in bus.published] == [topic, topic_of(post.author_id)]

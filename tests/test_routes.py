@@ -31,6 +31,8 @@ PUBLIC = {
     "GET /openapi.json",
     "MOUNT /static",
     "MOUNT /admin/statics",
+    # Hears what a page has given this visitor for it, and nothing without
+    "GET /live/stream",
     # To come in
     "GET /accounts/login",
     "POST /accounts/login",

@@ -5,7 +5,6 @@ from typing import Any
 from markupsafe import Markup
 from sqladmin.filters import BooleanFilter, StaticValuesFilter
 from sqlalchemy import Select, or_
-from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col, select
 from starlette.requests import Request
 
@@ -14,7 +13,7 @@ from apps.accounts.kinds import WORDS, Kind
 from apps.accounts.models import ApiToken, Event, Session, User
 from apps.accounts.policies import may_touch
 from apps.accounts.services import keep_a_superuser
-from project.core import AsyncSession, Conflict, Forbidden, ModelAdmin, Principal
+from project.core import Conflict, Forbidden, ModelAdmin
 from project.core.db.queries import contains
 from project.core.live import revoke
 
@@ -49,16 +48,15 @@ class UserAdmin(ModelAdmin, model=User):
 
     async def check_can_edit(self, request: Request, model: User) -> bool:
         """Superusers are edited by superusers only."""
-        return may_touch(_principal(request), model) and await super().check_can_edit(request, model)
+        return may_touch(self.visitor(request), model) and await super().check_can_edit(request, model)
 
     async def check_can_delete(self, request: Request, model: User) -> bool:
         """Superusers are deleted by superusers only."""
-        return may_touch(_principal(request), model) and await super().check_can_delete(request, model)
+        return may_touch(self.visitor(request), model) and await super().check_can_delete(request, model)
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         """End the sessions and tokens of whoever is deactivated; raise Conflict when no superuser would be left."""
-        db = async_object_session(model)
-        assert isinstance(db, AsyncSession)
+        db = self.session_of(model)
         if not (data.get("is_active", True) and data.get("is_superuser", True)):
             await keep_a_superuser(db, without=model.id)
         if not data.get("is_active", True):
@@ -69,10 +67,9 @@ class UserAdmin(ModelAdmin, model=User):
 
     async def on_model_delete(self, model: User, request: Request) -> None:
         """Raise Conflict for one's own account, and for the last superuser's."""
-        if model.id == _principal(request).id:
+        if model.id == self.visitor(request).id:
             raise Conflict("This is your own account. Delete it on your profile page.")
-        db = async_object_session(model)
-        assert isinstance(db, AsyncSession)
+        db = self.session_of(model)
         await keep_a_superuser(db, without=model.id)
         await revoke(db, model.id)
 
@@ -93,9 +90,8 @@ class Theirs(ModelAdmin):
 
     async def on_model_delete(self, model: Any, request: Request) -> None:
         """Raise Forbidden for what is a superuser's, unless a superuser asks."""
-        db = async_object_session(model)
-        assert isinstance(db, AsyncSession)
-        if not may_touch(_principal(request), await db.get_one(User, model.user_id)):
+        db = self.session_of(model)
+        if not may_touch(self.visitor(request), await db.get_one(User, model.user_id)):
             raise Forbidden("Only superusers may sign a superuser out.")
         await revoke(db, model.user_id)
         await events.note(db, model.user_id, self.ending, None, BY_STAFF)
@@ -143,8 +139,3 @@ class EventAdmin(ModelAdmin, model=Event):
         people = select(User.id).where(contains(User.email, term))
         found = [contains(column, term) for column in self.column_searchable_list]
         return stmt.where(or_(*found, col(Event.user_id).in_(people)))
-
-
-def _principal(request: Request) -> Principal:
-    who: Principal = request.state.principal
-    return who

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlmodel import col, delete, func, select, update
 from starlette.requests import HTTPConnection
 
-from apps.accounts import events
+from apps.accounts import events, notices
 from apps.accounts.kinds import Kind
 from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.schemas import ApiTokenCreate
@@ -44,7 +44,7 @@ async def make(db: AsyncSession, user: Principal, data: ApiTokenCreate, conn: HT
     )
     db.add(row)
     await db.flush()
-    await events.note(db, user.id, Kind.TOKEN_MADE, conn, data.name)
+    await notices.tell(db, user.id, Kind.TOKEN_MADE, conn, data.name)
     return row, token
 
 

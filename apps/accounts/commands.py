@@ -8,7 +8,7 @@ from fastapi_users import InvalidPasswordException
 from fastapi_users.exceptions import UserAlreadyExists
 from pydantic import ValidationError
 
-from apps.accounts import events, sessions
+from apps.accounts import notices, sessions
 from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager
 from apps.accounts.schemas import UserCreate, normalise_email
@@ -20,9 +20,11 @@ from project.core.web.validation import field_errors
 TRIES = 3
 
 
-@command()
-@click.option("--email", help="Instead of asking.")
-@click.option("--noinput", is_flag=True, help="Ask nothing: SUPERUSER_EMAIL and SUPERUSER_PASSWORD say it all.")
+@command(epilog="Example: manage.py createsuperuser --email you@example.com")
+@click.option("--email", "--username", "email", help="Instead of asking.")
+@click.option(
+    "--noinput", "--no-input", is_flag=True, help="Ask nothing: SUPERUSER_EMAIL and SUPERUSER_PASSWORD say it all."
+)
 @click.option("--if-missing", is_flag=True, help="An existing account of that e-mail is fine and stays as it is.")
 async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if_missing: bool) -> None:
     """Create an account that may use the admin."""
@@ -46,10 +48,10 @@ async def createsuperuser(runtime: Runtime, email: str | None, noinput: bool, if
     click.echo(f"{data.email} may use the admin now.")
 
 
-@command()
+@command(epilog="Example: manage.py changepassword you@example.com")
 @click.argument("email")
 async def changepassword(runtime: Runtime, email: str) -> None:
-    """Set an account's password, end its sessions, revoke its API tokens."""
+    """Set an account's password, end its sessions, revoke its API tokens; its owner is told by mail."""
     if not await _exists(runtime, email):
         raise CommandError(f"There is no account {email!r}.")
     data = _account(email, _password(noinput=False))
@@ -61,7 +63,7 @@ async def changepassword(runtime: Runtime, email: str) -> None:
         except InvalidPasswordException as error:
             raise CommandError(str(error.reason)) from None
         await sessions.end_all(db, user.id)
-        await events.note(db, user.id, Kind.PASSWORD_CHANGED, None, "at the terminal")
+        await notices.tell(db, user.id, Kind.PASSWORD_CHANGED, None, "at the terminal")
     click.echo(f"The password of {data.email} is changed; its sessions are ended.")
 
 

@@ -22,10 +22,11 @@ SPAN, MOST = timedelta(hours=1), 10  # rows of one kind about one account; what 
 
 async def note(
     db: SQLAlchemySession, user_id: UUID | None, kind: Kind, conn: HTTPConnection | None, detail: str = ""
-) -> None:
+) -> Event | None:
     """Write down what happened, in the caller's transaction; `conn` is theirs, or None where somebody else did it.
 
-    However often somebody does it, an account gets MOST rows of a kind in an hour; the newest counts the others.
+    However often somebody does it, an account gets MOST rows of a kind in an hour; the newest counts the others, and
+    None is returned.
     """
     agent = conn.headers.get("user-agent", "") if conn else ""
     told: dict[str, Any] = {
@@ -38,11 +39,12 @@ async def note(
     newest = select(Event.id, func.count().over()).where(*lately).order_by(col(Event.happened_at).desc()).limit(1)
     found = (await db.execute(newest)).first()
     if found is None or found[1] < MOST:
-        db.add(Event(user_id=user_id, kind=kind, **told))
+        db.add(row := Event(user_id=user_id, kind=kind, **told))
         await db.flush()
-    else:
-        again = update(Event).where(col(Event.id) == found[0])
-        await db.execute(again.values(count=Event.count + 1, **told))
+        return row
+    again = update(Event).where(col(Event.id) == found[0])
+    await db.execute(again.values(count=Event.count + 1, **told))
+    return None
 
 
 async def note_failure(runtime: Runtime, email: str, kind: Kind, conn: HTTPConnection) -> None:
@@ -62,6 +64,7 @@ async def list_events(db: AsyncSession, user: Principal, *, limit: int, offset: 
     return await paginate(db, newest, limit=limit, offset=offset)
 
 
-async def forget(db: AsyncSession, conf: AccountsSettings) -> None:
-    """Delete what is older than people want to know."""
-    await db.exec(delete(Event).where(col(Event.happened_at) < now() - timedelta(days=conf.EVENTS_KEPT_DAYS)))
+async def forget(db: AsyncSession, conf: AccountsSettings) -> dict[str, int]:
+    """Delete what is older than people want to know; returns how many."""
+    old = col(Event.happened_at) < now() - timedelta(days=conf.EVENTS_KEPT_DAYS)
+    return {"events": (await db.exec(delete(Event).where(old))).rowcount}

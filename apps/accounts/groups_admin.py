@@ -5,14 +5,13 @@ from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
-from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col, select
 from starlette.requests import Request
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]
 
 from apps.accounts.models import Group, Membership
 from apps.accounts.policies import may_give
-from project.core import AsyncSession, Forbidden, ModelAdmin, NotFound, Principal
+from project.core import Forbidden, ModelAdmin, NotFound
 from project.core.admin.door import visit
 from project.core.admin.rights import Offer
 from project.core.live import revoke
@@ -84,7 +83,7 @@ class GroupAdmin(ModelAdmin, model=Group):
         """The form, with the permissions that this visitor may give."""
         form: Any = await super().scaffold_form(rules)
         request = visit.get()
-        offers = [each for each in self._offers() if request and may_give(_principal(request), [each[2]])]
+        offers = [each for each in self._offers() if request and may_give(self.visitor(request), [each[2]])]
         return type(form)(form.__name__, (form,), {"permissions": PermissionsField("Permissions", offers=offers)})
 
     async def get_form_data_for_edit(self, obj: Group) -> dict[str, Any]:
@@ -99,18 +98,18 @@ class GroupAdmin(ModelAdmin, model=Group):
 
     async def check_can_edit(self, request: Request, model: Group) -> bool:
         """Only a group within reach."""
-        return may_give(_principal(request), model.permissions) and await super().check_can_edit(request, model)
+        return may_give(self.visitor(request), model.permissions) and await super().check_can_edit(request, model)
 
     async def check_can_delete(self, request: Request, model: Group) -> bool:
         """Only a group within reach."""
-        return may_give(_principal(request), model.permissions) and await super().check_can_delete(request, model)
+        return may_give(self.visitor(request), model.permissions) and await super().check_can_delete(request, model)
 
     async def on_model_change(self, data: dict[str, Any], model: Group, is_created: bool, request: Request) -> None:
         """Raise Forbidden for what is out of reach; a permission that no app knows any more stays, and does nothing."""
         before = set() if is_created else await self._within_reach(model, request)
         unknown = before - {offer[2] for offer in self._offers()}
         data["permissions"] = sorted({*(data.get("permissions") or []), *unknown})
-        if not may_give(_principal(request), data["permissions"]):
+        if not may_give(self.visitor(request), data["permissions"]):
             raise Forbidden(TOO_MUCH)
         await self._ask_members_again(model)
 
@@ -121,22 +120,16 @@ class GroupAdmin(ModelAdmin, model=Group):
 
     async def _ask_members_again(self, model: Group) -> None:
         """What members follow ends where they lose the right to it."""
-        db = async_object_session(model)
-        if db is None:  # a new group, which has none
-            return
-        assert isinstance(db, AsyncSession)
-        for each in await db.exec(select(Membership.user_id).where(col(Membership.group_id) == model.id)):
-            await revoke(db, each)
+        if (db := self.session_of(model)) is not None:
+            await revoke(db, *await db.exec(select(Membership.user_id).where(col(Membership.group_id) == model.id)))
 
     async def _within_reach(self, model: Group, request: Request) -> set[str]:
         """What the group may do at this moment: somebody else may have given it more since it was shown."""
-        db = async_object_session(model)
-        assert db is not None
         now = select(Group.permissions).where(col(Group.id) == model.id).with_for_update()
-        found = (await db.execute(now)).scalar_one_or_none()
+        found = (await self.session_of(model).exec(now)).first()
         if found is None:
             raise NotFound
-        if not may_give(_principal(request), found):
+        if not may_give(self.visitor(request), found):
             raise Forbidden(TOO_MUCH)
         return set(found)
 
@@ -144,8 +137,3 @@ class GroupAdmin(ModelAdmin, model=Group):
         rights: Any = self._authorization_backend()
         found: list[Offer] = rights.offered()
         return found
-
-
-def _principal(request: Request) -> Principal:
-    who: Principal = request.state.principal
-    return who

@@ -13,7 +13,7 @@ from apps.accounts import events, sessions
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.manager import NOBODY, UserManager, state_of
 from apps.accounts.models import User
-from project.core import AsyncSession, Running
+from project.core import AsyncSession, Running, Runtime
 from project.core.jobs.declaring import cron
 from project.core.jobs.mailing import deliver, mail_job
 
@@ -49,14 +49,14 @@ class Postman(UserManager):
     async def on_after_forgot_password(self, user: User, token: str, request: Request | None = None) -> None:
         await self.send(user, "accounts:reset", token, user.email)
 
-    async def send(self, user: User, page: str, token: str, to: str) -> None:
+    async def send(self, user: User, page: str, token: str, to: str, **more: str) -> None:
         """Mail a link to that page; the token stands in the query, which no log keeps.
 
         A name is not in it: whoever signs up with a stranger's address would write to them by it.
         """
         link = f"{self.running.runtime.url(page)}?{urlencode({'token': token})}"
         may_log_in = user.is_verified or not self.confirms
-        context: dict[str, Any] = {"email": to, "link": link, "may_log_in": may_log_in}
+        context: dict[str, Any] = {"email": to, "link": link, "may_log_in": may_log_in} | more
         template = f"mail/accounts/{self.template}.html"
         await self.user_db.db.release()
         if self.silent:
@@ -111,10 +111,30 @@ async def send_email_change(running: Running, user_id: UUID, email: str, state: 
             await postman.run(postman.forgot_password, other, email)
 
 
+@mail_job
+async def send_email_asked(running: Running, user_id: UUID, email: str, to: str) -> None:
+    """Tell the present address that another one was asked for, with a link that stops it: to a new password.
+
+    It counts as long as the link that it stops. An address that is no longer the account's gets none.
+    """
+    async with running.runtime.unit_of_work(write=False) as db:
+        postman = Postman(db, running, "email_asked")
+        user = await postman.user_db.get(user_id)
+        if user is None or user.email != to:
+            return
+        seconds = postman.verification_token_lifetime_seconds
+        token = postman.token(user, postman.reset_password_token_audience, seconds)
+        await postman.send(user, "accounts:reset", token, to, email=email)
+
+
+async def forget(db: AsyncSession, runtime: Runtime) -> dict[str, int]:
+    """Delete sessions and tokens that count no more, and what happened long ago."""
+    conf = runtime.conf(AccountsSettings)
+    return await sessions.forget(db, conf) | await events.forget(db, conf)
+
+
 @cron(minute=23, unique=True)
 async def sweep(running: Running) -> None:
-    """Delete sessions and tokens that count no more, and what happened long ago."""
-    conf = running.runtime.conf(AccountsSettings)
+    """The same, once an hour."""
     async with running.unit_of_work() as db:
-        await sessions.forget(db, conf)
-        await events.forget(db, conf)
+        await forget(db, running.runtime)

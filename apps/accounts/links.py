@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import HTTPConnection
 
-from apps.accounts import events, services, sessions
+from apps.accounts import events, notices, services, sessions
 from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager, state_of
 from apps.accounts.models import User
@@ -47,8 +47,8 @@ async def ask_for_email(
         raise Invalid("This is your e-mail already.", field="new_email")
     db = manager.user_db.db
     await enqueue(db, "accounts.send_email_change", user_id=row.id, email=data.new_email, state=state_of(row))
+    await enqueue(db, "accounts.send_email_asked", user_id=row.id, email=data.new_email, to=row.email)
     await events.note(db, row.id, Kind.EMAIL_ASKED, conn, data.new_email)
-    await send_mail(db, "mail/accounts/email_asked.html", row.email, {"name": row.name, "email": data.new_email})
 
 
 async def reset_password(
@@ -64,8 +64,7 @@ async def reset_password(
         raise Invalid(str(error.reason), field="new_password") from None
     db = manager.user_db.db
     await sessions.end_all(db, user.id)
-    await events.note(db, user.id, Kind.PASSWORD_RESET, conn)
-    await send_mail(db, "mail/accounts/password_changed.html", user.email, {"name": user.name})
+    await notices.tell(db, user.id, Kind.PASSWORD_RESET, conn)
     return user
 
 
@@ -105,7 +104,7 @@ async def change_email(manager: UserManager, limiter: Limiter, conn: HTTPConnect
     if not changed:
         raise BadRequest(DEAD, code="dead_link")
     await events.note(manager.user_db.db, user.id, Kind.EMAIL_CHANGED, conn, f"before: {former}")
-    await send_mail(manager.user_db.db, "mail/accounts/email_changed.html", former, {"name": user.name, "email": new})
+    await send_mail(manager.user_db.db, "mail/accounts/email_changed.html", former, {"email": new})
     return user
 
 

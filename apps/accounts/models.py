@@ -34,6 +34,8 @@ class Session(Model, table=True):
     `token_hash` is the keyed hash of a browser's cookie, or of the part that all refresh tokens of a family share.
     """
 
+    __transient__ = True
+
     token_hash: str = Field(max_length=64, unique=True)
     user_id: UUID = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     kind: str = Field(default="browser", max_length=10)
@@ -88,6 +90,8 @@ def granted(lists: str | None) -> frozenset[str]:
 class RefreshToken(Model, table=True):
     """A refresh token of an API client's session: the one that counts, and those used a few seconds ago."""
 
+    __transient__ = True
+
     session_id: UUID = Field(foreign_key="accounts_session.id", ondelete="CASCADE", index=True)
     token_hash: str = Field(max_length=64, unique=True)
     next_secret: str = Field(max_length=64)  # with the used token itself, it gives the token that followed
@@ -96,6 +100,8 @@ class RefreshToken(Model, table=True):
 
 class ApiToken(Model, table=True):
     """A token that a person made for a program of theirs. Only its hash is kept; deleting the row revokes it."""
+
+    __transient__ = True
 
     user_id: UUID = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col, delete, select
 from starlette.requests import HTTPConnection
 
-from apps.accounts import events, sessions
+from apps.accounts import events, notices, sessions
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.kinds import Kind
 from apps.accounts.models import RefreshToken, Session, User
@@ -61,7 +61,7 @@ async def rotate(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token
     if row is None or (row.used_at is not None and moment - row.used_at > GRACE):
         await db.delete(session)
         await live.revoke(db, session.user_id)
-        await events.note(db, session.user_id, Kind.TOKEN_REUSED, conn)
+        await notices.tell(db, session.user_id, Kind.TOKEN_REUSED, conn)
         return None
     if row.used_at is None:
         row.used_at = session.last_seen_at = moment

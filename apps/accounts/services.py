@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel import col, or_, select
 from starlette.requests import HTTPConnection
 
-from apps.accounts import events, sessions
+from apps.accounts import events, notices, sessions
 from apps.accounts.conf import AccountsSettings, confirms
 from apps.accounts.kinds import Kind
 from apps.accounts.manager import UserManager
@@ -72,11 +72,14 @@ async def sign_up(manager: UserManager, limiter: Limiter, conn: HTTPConnection, 
     """
     manager.pool.check()
     await limiter.hit("accounts.signup", client_address(conn), manager.conf.SIGNUP_RATE_ADDRESS)
-    if manager.confirms:
-        await limiter.hit("accounts.mail.signup", data.email, manager.conf.MAIL_RATE_ACCOUNT)
+    mailed = ("accounts.mail.signup", data.email, manager.conf.MAIL_RATE_ACCOUNT)
     user = None
     try:
+        if manager.confirms:
+            await limiter.hit(*mailed)
         user = await manager.create(data)
+        if not manager.confirms:  # a taken e-mail is told at once, and gets no mail
+            await limiter.hit(*mailed)
     except UserAlreadyExists:
         if not manager.confirms:
             message = "There is an account with this e-mail already. Log in instead."
@@ -193,8 +196,7 @@ async def change_password(
     await sessions.end_others(db, user.id, keep=user.session_id)
     token = await sessions.rotate(db, manager.runtime, user.session_id)
     await db.exec(delete(ApiToken).where(col(ApiToken.user_id) == user.id))
-    await events.note(db, user.id, Kind.PASSWORD_CHANGED, conn)
-    await send_mail(db, "mail/accounts/password_changed.html", row.email, {"name": row.name})
+    await notices.tell(db, user.id, Kind.PASSWORD_CHANGED, conn)
     return token
 
 
@@ -204,9 +206,11 @@ async def delete_me(
     """Delete the account with all that hangs on it; raises Invalid for a wrong password, Conflict, TooMany."""
     await count_try(manager, limiter, conn, user.email)
     row = await proven(manager, conn, user, data.password.get_secret_value(), "password")
-    await keep_a_superuser(manager.user_db.db, without=row.id)
+    db = manager.user_db.db
+    await keep_a_superuser(db, without=row.id)
     await manager.delete(row)
-    await revoke(manager.user_db.db, row.id)
+    await revoke(db, row.id)
+    await send_mail(db, "mail/accounts/account_deleted.html", row.email, {})
 
 
 async def proven(manager: UserManager, conn: HTTPConnection, user: Principal, password: str, field: str) -> User:

@@ -193,7 +193,8 @@ async def rotate(db: AsyncSession, runtime: Runtime, session_id: UUID) -> str | 
     return token if changed.rowcount else None
 
 
-async def forget(db: AsyncSession, conf: AccountsSettings) -> None:
-    """Delete the sessions and API tokens that count no more."""
-    await db.exec(delete(Session).where(not_(live(conf, now()))))
-    await db.exec(delete(ApiToken).where(col(ApiToken.expires_at) <= now()))
+async def forget(db: AsyncSession, conf: AccountsSettings) -> dict[str, int]:
+    """Delete the sessions and API tokens that count no more; returns how many."""
+    ended = await db.exec(delete(Session).where(not_(live(conf, now()))))
+    expired = await db.exec(delete(ApiToken).where(col(ApiToken.expires_at) <= now()))
+    return {"sessions": ended.rowcount, "API tokens": expired.rowcount}

@@ -1,15 +1,14 @@
 """Batches and their results in the admin: looked at and deleted; written by the fetcher alone."""
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from sqladmin.filters import StaticValuesFilter
-from sqlalchemy.ext.asyncio import async_object_session
 from starlette.requests import Request
 
 from apps.fetcher.models import Batch, Fetch, Status
 from apps.fetcher.outcomes import Outcome
 from apps.fetcher.services import stop
-from project.core import AsyncSession, ModelAdmin
+from project.core import ModelAdmin
 
 
 class BatchAdmin(ModelAdmin, model=Batch):
@@ -31,7 +30,7 @@ class BatchAdmin(ModelAdmin, model=Batch):
 
     async def on_model_delete(self, model: Batch, request: Request) -> None:
         """Stop it first when it is under way."""
-        await stop(cast(AsyncSession, async_object_session(model)), model)
+        await stop(self.session_of(model), model)
 
 
 class FetchAdmin(ModelAdmin, model=Fetch):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from apps.fetcher import api, commands, jobs, pages
+from apps.fetcher import api, commands, jobs, pages, quotas, seeding
 from apps.fetcher.admin import BatchAdmin, FetchAdmin
 from apps.fetcher.client import Transport
 from apps.fetcher.conf import FetcherSettings
@@ -31,6 +31,8 @@ config = AppConfig(
     admin=[BatchAdmin, FetchAdmin],
     jobs=[jobs.run_batch],
     cron=[jobs.tidy],
+    cleanup=quotas.forget,
+    seed=seeding.seed,
     commands=[commands.fetch],
     settings=FetcherSettings,
     lifespan=lifespan,

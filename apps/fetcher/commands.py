@@ -15,7 +15,7 @@ from project.core import Runtime, command
 DAY = 86_400.0
 
 
-@command()
+@command(epilog="Example: manage.py fetch https://example.com/ --json")
 @click.argument("urls", nargs=-1)
 @click.option("--file", type=click.File(), help="Read more URLs from this file, one per line; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")

@@ -13,6 +13,7 @@ from apps.fetcher.models import Batch
 from apps.fetcher.results import record
 from project.core import NotFound, Running, job
 from project.core.jobs import cron
+from project.core.live import notify
 
 BATCH_SECONDS = 3600.0
 RECORD_SECONDS = 0.5  # between two writes
@@ -49,7 +50,10 @@ async def _fetch(running: Running, batch: Batch, waiting: dict[str, UUID]) -> No
             await running.progress(done, total)
     await running.progress(total, total)
     async with running.unit_of_work() as db:
-        await services.close_batch(db, batch.id, running.id)
+        if await services.close_batch(db, batch.id, running.id):
+            words = f"{batch.title or 'Your batch'}: all {total:,} addresses are done."
+            here = running.runtime.registry.path_for("fetcher:detail", batch_id=batch.id)
+            await notify(db, batch.owner_id, words, "success", here)
 
 
 async def _portions(results: AsyncGenerator[Fetched, None]) -> AsyncGenerator[list[Fetched], None]:
@@ -86,4 +90,4 @@ async def tidy(running: Running) -> None:
     """Stop the batches that nobody works on, and forget old counts."""
     async with running.unit_of_work() as db:
         await services.close_stranded(db)
-        await quotas.forget(db)
+        await quotas.forget(db, running.runtime)

@@ -1,10 +1,8 @@
 """The HTML voice, under /fetcher."""
 
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.datastructures import QueryParams
 
 from apps.accounts import CurrentUser
 from apps.fetcher import results, services
@@ -12,30 +10,8 @@ from apps.fetcher.conf import Conf
 from apps.fetcher.following import exported
 from apps.fetcher.models import ENDED, Status
 from apps.fetcher.outcomes import Outcome
-from apps.fetcher.schemas import (
-    BatchCreate,
-    BatchId,
-    BatchRead,
-    FetchRead,
-    Search,
-    SearchResults,
-    Sort,
-)
-from project.core import (
-    DB,
-    AsyncSession,
-    CurrentRuntime,
-    Form,
-    NotFound,
-    PageNumber,
-    Principal,
-    Submitted,
-    on_invalid,
-    redirect,
-    render,
-)
-from project.core.live import Event, stream
-from project.core.templating import render_block
+from apps.fetcher.schemas import BatchCreate, BatchId, Search, SearchResults, Sort
+from project.core import DB, CurrentRuntime, Form, PageNumber, Submitted, on_invalid, redirect, render
 from project.core.web.downloads import Format
 
 SIZE = 20
@@ -87,14 +63,16 @@ async def show_batch(
     page: PageNumber = 1,
 ) -> Response:
     """How far it is, and its results: a page of them for whoever scrolls on."""
-    shown = await _shown(db, user, batch_id, request.query_params)
+    batch = await services.get_batch(db, user, batch_id)
+    ended = batch.status in ENDED
     chosen = Outcome(outcome) if outcome in [*Outcome] else None
-    order = Sort(sort) if sort in [*Sort] else Sort.NUMBER if shown["batch"].status in ENDED else Sort.ARRIVAL
+    order = Sort(sort) if sort in [*Sort] else Sort.NUMBER if ended else Sort.ARRIVAL
     found = await results.list_results(
         db, user, batch_id, q=q, outcome=chosen, sort=order, limit=MANY, offset=MANY * (page - 1)
     )
-    listed = {"results": found, "q": q, "outcome": chosen, "sort": order, "address": request.url}
-    return render(request, "fetcher/batch_detail.html", shown | listed, block="rows" if page > 1 else "results")
+    shown = {"batch": batch, "latest": [] if ended else await results.latest(db, batch_id, LATEST), "results": found}
+    chosen_by = {"q": q, "outcome": chosen, "sort": order, "address": request.url}
+    return render(request, "fetcher/batch_detail.html", shown | chosen_by, block="rows" if page > 1 else "results")
 
 
 @router.post("/batches/{batch_id}/cancel", name="fetcher:cancel")
@@ -136,43 +114,3 @@ async def export(
 ) -> Response:
     """Download its results."""
     return await exported(runtime, user, batch_id, format, q, Outcome(outcome) if outcome in [*Outcome] else None)
-
-
-@router.get("/batches/{batch_id}/events", name="fetcher:events")
-async def events(request: Request, batch_id: BatchId, user: CurrentUser, runtime: CurrentRuntime) -> Response:
-    """What changes on its page, again whenever the job has recorded results, until it ends."""
-
-    async def read() -> dict[str, Any]:
-        async with runtime.unit_of_work(write=False) as db:
-            return await _shown(db, user, batch_id, request.query_params)
-
-    async def snapshot() -> list[Event]:
-        return [services.CHANGED]
-
-    shown = await read()
-
-    async def show(_: Event) -> str:
-        nonlocal shown
-        try:
-            shown = await read() | {"live": True}
-        except NotFound:  # deleted meanwhile: there is no page to load again
-            stopped = shown["batch"].model_copy(update={"status": Status.CANCELLED})
-            shown = {"batch": stopped, "latest": [], "query": ""}
-        return render_block(request.app.state.templates, "fetcher/batch_detail.html", "progress", shown)
-
-    return stream(
-        request,
-        runtime,
-        services.topic(batch_id),
-        snapshot=snapshot,
-        render=show,
-        until=lambda _: shown["batch"].status in ENDED,
-    )
-
-
-async def _shown(db: AsyncSession, user: Principal, batch_id: UUID, query: QueryParams) -> dict[str, Any]:
-    """What the live part shows, as snapshots: a stream goes on when the session has closed."""
-    batch = BatchRead.model_validate(await services.get_batch(db, user, batch_id))
-    latest = [] if batch.status in ENDED else await results.latest(db, batch_id, LATEST)
-    chosen = QueryParams({name: query[name] for name in ("q", "outcome", "sort") if name in query})
-    return {"batch": batch, "latest": [FetchRead.model_validate(each) for each in latest], "query": str(chosen)}

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from apps.fetcher.conf import FetcherSettings
 from apps.fetcher.models import Batch, Status, Usage
-from project.core import AsyncSession, TooMany, now
+from project.core import AsyncSession, Runtime, TooMany, now
 from project.core.db.models import uuid7
 from project.core.db.queries import insert
 
@@ -47,6 +47,7 @@ async def take_batch(db: AsyncSession, owner_id: UUID, urls: int, conf: FetcherS
         )
 
 
-async def forget(db: AsyncSession) -> None:
+async def forget(db: AsyncSession, runtime: Runtime) -> dict[str, int]:
     """Delete the counts of past months."""
-    await db.exec(sa.delete(Usage).where(col(Usage.day) < now().date() - KEPT))
+    old = col(Usage.day) < now().date() - KEPT
+    return {"counts of past months": (await db.exec(sa.delete(Usage).where(old))).rowcount}

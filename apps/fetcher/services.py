@@ -131,7 +131,7 @@ async def delete_batch(db: AsyncSession, user: Principal, batch_id: UUID) -> Non
     """Delete a batch with its results; one that is under way is stopped first. Raises NotFound."""
     batch = await cancel_batch(db, user, batch_id)
     await db.delete(batch)
-    await publish(db, topic(batch_id), CHANGED)
+    await _tell_ended(db, batch_id)
 
 
 async def open_batch(db: AsyncSession, batch_id: UUID, job_id: UUID) -> tuple[Batch, dict[str, UUID]] | None:
@@ -148,9 +148,9 @@ async def open_batch(db: AsyncSession, batch_id: UUID, job_id: UUID) -> tuple[Ba
     return batch, dict((await db.exec(waiting.order_by(col(Fetch.number)))).all())
 
 
-async def close_batch(db: AsyncSession, batch_id: UUID, job_id: UUID) -> None:
-    """All of it has a result."""
-    await _end(db, batch_id, Status.DONE, _given_to(batch_id, job_id), UNFINISHED)
+async def close_batch(db: AsyncSession, batch_id: UUID, job_id: UUID) -> bool:
+    """All of it has a result; False when the batch is not this job's any more."""
+    return await _end(db, batch_id, Status.DONE, _given_to(batch_id, job_id), UNFINISHED)
 
 
 async def close_stranded(db: AsyncSession) -> None:
@@ -180,5 +180,10 @@ async def _end(db: AsyncSession, batch_id: UUID, status: Status, *conditions: sa
     ended = sa.update(Batch).where(col(Batch.id) == batch_id, *conditions).values(status=status, ended_at=now())
     if not (await db.exec(ended.execution_options(synchronize_session=False))).rowcount:
         return False
-    await publish(db, topic(batch_id), CHANGED)
+    await _tell_ended(db, batch_id)
     return True
+
+
+async def _tell_ended(db: AsyncSession, batch_id: UUID) -> None:
+    for name in (topic(batch_id), f"fetcher.ended:{batch_id}"):
+        await publish(db, name, CHANGED)

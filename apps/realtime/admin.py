@@ -1,8 +1,5 @@
 """Rooms in the admin: looked after, and messages taken out of them."""
 
-from typing import cast
-
-from sqlalchemy.ext.asyncio import async_object_session
 from starlette.requests import Request
 
 from apps.realtime.messages import remove_message
@@ -25,11 +22,11 @@ class RoomAdmin(ModelAdmin, model=Room):
 
     async def on_model_change(self, data: dict[str, object], model: Room, is_created: bool, request: Request) -> None:
         """Whoever is there is asked again whether they may be."""
-        await tell_rights(_session(model), model.id)
+        await tell_rights(self.session_of(model), model.id)
 
     async def on_model_delete(self, model: Room, request: Request) -> None:
         """Whoever is there learns that it is gone."""
-        await tell_rights(_session(model), model.id)
+        await tell_rights(self.session_of(model), model.id)
 
 
 class MemberAdmin(ModelAdmin, model=Member):
@@ -42,7 +39,7 @@ class MemberAdmin(ModelAdmin, model=Member):
 
     async def on_model_delete(self, model: Member, request: Request) -> None:
         """What they still follow of the room ends."""
-        await revoke(_session(model), model.user_id, topic=topic(model.room_id))
+        await revoke(self.session_of(model), model.user_id, topic=topic(model.room_id))
 
 
 class MessageAdmin(ModelAdmin, model=Message):
@@ -58,7 +55,3 @@ class MessageAdmin(ModelAdmin, model=Message):
     async def remove(self, db: AsyncSession, row: Message) -> None:
         """Keep its place, so that whoever is away learns of it."""
         await remove_message(db, row)
-
-
-def _session(model: Room | Member) -> AsyncSession:
-    return cast(AsyncSession, async_object_session(model))

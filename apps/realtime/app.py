@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from apps.realtime import api, pages, websockets
+from apps.realtime import api, pages, seeding, websockets
 from apps.realtime.admin import MemberAdmin, MessageAdmin, RoomAdmin
 from apps.realtime.conf import RealtimeSettings
 from apps.realtime.feeds import Feeds
@@ -26,6 +26,7 @@ config = AppConfig(
     websockets=websockets.router,
     models=[Room, Member, Message],
     admin=[RoomAdmin, MemberAdmin, MessageAdmin],
+    seed=seeding.seed,
     settings=RealtimeSettings,
     lifespan=lifespan,
     menu=[MenuItem("Rooms", "realtime:list")],

@@ -1,7 +1,7 @@
 """The plug: AppConfig lists every socket of the house; the Registry plugs the installed apps in."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +13,17 @@ from starlette.routing import NoMatchFound
 from project.core.checks import Check
 from project.core.conf import AppSettings
 from project.core.errors import ConfigurationError, nearest
-from project.core.identity import Authenticate
+from project.core.identity import Authenticate, Identify
 from project.core.jobs.chores import CORE_JOBS
 from project.core.jobs.declaring import JobType
 
 if TYPE_CHECKING:
     import click
 
+    from project.core.db.session import AsyncSession
     from project.core.runtime import Runtime
 
+Chore = Callable[["AsyncSession", "Runtime"], Awaitable[Mapping[str, int]]]  # how many rows of what
 RESERVED = {"api", "admin", "core", "jobs", "live", "health", "metrics", "static", "_dev"}
 
 
@@ -55,7 +57,10 @@ class AppConfig:
         settings: a subclass of AppSettings, read once at the start: `runtime.conf(BlogSettings)`.
         lifespan: a context manager entered while the site runs: `async with lifespan(runtime)`.
         authenticate: answers "who is this?"; at most one installed app may have it.
+        identify: answers "who is called so?" for `manage.py request --user`; beside authenticate.
         login: the route name of that app's log-in page, where pages send whoever must be signed in.
+        cleanup: deletes what nobody will ask for again: `await forget(db, runtime)`, for `manage.py cleanup`.
+        seed: adds demo data that is not there yet: `await seed(db, runtime)`, for `manage.py seed`.
         permissions: what groups may be given besides the admin's own: `{"blog.post.publish": "Publish posts"}`.
     """
 
@@ -75,7 +80,10 @@ class AppConfig:
     settings: type[AppSettings] | None = None
     lifespan: Callable[["Runtime"], AbstractAsyncContextManager[None]] | None = None
     authenticate: Authenticate | None = None
+    identify: Identify | None = None
     login: str = ""
+    cleanup: Chore | None = None
+    seed: Chore | None = None
     permissions: Mapping[str, str] = field(default_factory=dict)
     path: Path = field(default=Path(), init=False)
 
@@ -92,6 +100,7 @@ class Registry:
         self.apps = [_load(path) for path in installed]
         answering = self._answering()
         self.authenticate = answering.authenticate if answering else None
+        self.identify = answering.identify if answering else None
         self.login = answering.login if answering else ""
         self.jobs = {each.name: each for each in (job.named("core") for job in CORE_JOBS)}
         self.commands: dict[str, click.Command] = {}

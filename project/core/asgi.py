@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -18,7 +17,7 @@ from project.core.identity import principal
 from project.core.log import configured, get_logger
 from project.core.runtime import Runtime
 from project.core.signing import Signer
-from project.core.web import docs, health, jobs, metrics, problems, tickets
+from project.core.web import docs, health, jobs, live, metrics, problems, tickets
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
@@ -61,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(docs.router)
         docs.declare_problems(app)
     _mount(app, AppConfig("jobs", api=jobs.api, pages=jobs.pages))
-    _mount(app, AppConfig("live", api=tickets.api))
+    _mount(app, AppConfig("live", api=tickets.api, pages=live.pages))
     for each in runtime.registry.apps:
         _mount(app, each)
     if settings.DEBUG:
@@ -72,13 +71,13 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
-    with configured(runtime.settings):
+    with configured(runtime.settings), runtime.closing.told_by_signals(runtime.settings.DRAIN_SECONDS):
         async with runtime, aclosing(app.state.limiter):
             await _remind(runtime)
             async with runtime.jobs_here():
-                yield {"closing": runtime.closing}
+                yield
 
 
 async def _remind(runtime: Runtime) -> None:
@@ -116,6 +115,7 @@ def _templates(app: FastAPI, runtime: Runtime) -> Environment:
         [each.path for each in runtime.registry.apps],
         url=lambda name, **params: str(app.url_path_for(name, **params)),
         static=app.state.static.url,
+        live=live.live,
         site_name=settings.SITE_NAME,
         debug=settings.DEBUG,
         live_reload=settings.live_reload,

@@ -1,7 +1,8 @@
 """Settings: environment first, then `.env`; what is missing or unsafe stops the start with advice."""
 
+import os
+import pkgutil
 import re
-import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -18,9 +19,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from project.core.errors import ConfigurationError
+from project.core.signing import is_weak
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = re.compile(r"change.?(this|me)|secret.?key|insecure|your.?secret", re.I)
 
 
 def _split(value: Any) -> Any:
@@ -65,12 +66,6 @@ def _advice(cls: type[EnvSettings], detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{name} is not set: put it in the environment or in .env (.env.example lists every setting)."
     return f"{name} {detail['msg'].removeprefix('Value error, ')}.".strip()
-
-
-def _weak(key: str) -> bool:
-    """Short, published somewhere, or a pattern that repeats (it then compresses to almost nothing)."""
-    short = len(key) < 32 or len(set(key)) < 10 or len(zlib.compress(key.encode(), 9)) < 32
-    return short or key != key.strip() or bool(PUBLISHED.search(key))
 
 
 class Settings(EnvSettings):
@@ -127,8 +122,14 @@ class Settings(EnvSettings):
     METRICS_TOKEN: SecretStr = Field(
         default=SecretStr(""), description="What a scraper sends as its bearer token; empty means there is no /metrics."
     )
+    SILENCED_CHECKS: Names = Field(default=[], description="Ids of what `check` finds and this site means to be so.")
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
+    WEB_CONCURRENCY: int = Field(default=1, ge=1, le=1000, description="Web processes of this site, in all.")
+    DRAIN_SECONDS: float = Field(default=0, ge=0, le=300, description="Seconds of 503 at /health/ready before a stop.")
+    WORKER_PROCESSES: int = Field(
+        default=1, ge=0, le=1000, description="Worker processes of this site, in all; counted where there is Redis."
+    )
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
     WORKER_THREADS: int = Field(
@@ -142,13 +143,23 @@ class Settings(EnvSettings):
     )
     JOBS_KEPT_DAYS: float = Field(default=7, gt=0, description="How long jobs that ended are kept.")
     DEAD_JOBS_KEPT_DAYS: float = Field(default=90, gt=0, description="How long jobs that failed for good are kept.")
+    AUDIT_KEPT_DAYS: float | None = Field(
+        default=None, gt=0, description="How long the history of what staff changes is kept; unset means for ever."
+    )
     HASH_QUEUE: int = Field(default=32, ge=1, description="Passwords that may wait for hashing; beyond that 503.")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read these, or those that SETTINGS_MODULE (`manage.py --settings`) names; raises ConfigurationError."""
+        named = os.environ.get("SETTINGS_MODULE")
+        chosen = _settings_class(named) if named else cls
+        return super(Settings, chosen).load()  # type: ignore[return-value]
 
     @field_validator("SECRET_KEY", "SECRET_KEY_FALLBACKS")
     @classmethod
     def _strong(cls, given: SecretStr | list[SecretStr]) -> SecretStr | list[SecretStr]:
         keys = [key.get_secret_value() for key in (given if isinstance(given, list) else [given])]
-        if any(map(_weak, keys)):
+        if any(map(is_weak, keys)):
             raise ValueError(
                 "is too weak; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )
@@ -275,3 +286,14 @@ class Settings(EnvSettings):
     def keys(self) -> list[str]:
         """The signing key first, then the fallbacks that are accepted for reading."""
         return [key.get_secret_value() for key in (self.SECRET_KEY, *self.SECRET_KEY_FALLBACKS)]
+
+
+def _settings_class(name: str) -> type[Settings]:
+    try:
+        found: Any = pkgutil.resolve_name(name if ":" in name else f"{name}:Settings")
+        if isinstance(found, type) and issubclass(found, Settings):
+            return found
+        why = "that is not a settings class"
+    except (ImportError, AttributeError, ValueError) as error:
+        why = str(error)
+    raise ConfigurationError(f"SETTINGS_MODULE names {name}, but {why}.")

@@ -42,6 +42,7 @@ class Principal:
 
 
 Authenticate = Callable[["Runtime", HTTPConnection], Awaitable[Principal | None]]
+Identify = Callable[["Runtime", str], Awaitable[Principal | None]]
 
 
 async def principal(conn: HTTPConnection) -> Principal | None:

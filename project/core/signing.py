@@ -1,7 +1,9 @@
 """Signed tokens: one algorithm, one key per purpose, every claim required."""
 
 import hmac
+import re
 import secrets
+import zlib
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -10,6 +12,7 @@ import jwt
 
 ALGORITHM = "HS256"
 REQUIRED = ["exp", "iat", "sub", "aud", "jti", "typ"]
+PUBLISHED = re.compile(r"change.?(this|me)|secret.?key|insecure|your.?secret", re.I)
 CLOCK_SKEW = 60  # seconds by which another machine's clock may be ahead; expiry gets no such grace
 
 
@@ -70,3 +73,9 @@ class Signer:
             if claims["typ"] == purpose and issued <= datetime.now(UTC).timestamp() + CLOCK_SKEW:
                 return claims
         raise BadToken
+
+
+def is_weak(key: str) -> bool:
+    """Whether a key is short, published somewhere, or a pattern that repeats (it then compresses to almost nothing)."""
+    short = len(key) < 32 or len(set(key)) < 10 or len(zlib.compress(key.encode(), 9)) < 32
+    return short or key != key.strip() or bool(PUBLISHED.search(key))

@@ -96,4 +96,4 @@ def test_an_unknown_way_to_sign_up_stops_the_start(manage: Manage, monkeypatch: 
     monkeypatch.setenv("ACCOUNTS_SIGNUP", "closed")
     answer = manage("check")
     assert answer.exit_code == 1
-    assert "ACCOUNTS_SIGNUP" in str(answer.exception or answer.output)
+    assert "ACCOUNTS_SIGNUP" in answer.output

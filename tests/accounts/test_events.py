@@ -100,7 +100,7 @@ async def test_what_is_rolled_back_leaves_no_event_and_no_event_goes_without_wha
     async def refuse(*_: Any, **__: Any) -> None:
         raise Conflict("at the last moment")
 
-    monkeypatch.setattr("apps.accounts.services.send_mail", refuse)
+    monkeypatch.setattr("apps.accounts.notices.send_mail", refuse)
     assert (await client.post(f"{API}/password/change", json=CHANGE)).status_code == 409
     assert await kinds(db) == ["signed_in"]
     monkeypatch.undo()

@@ -1,5 +1,6 @@
 """Groups: what their members may do, from the next request on, and who may give what to whom."""
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -253,8 +254,10 @@ async def test_a_file_of_groups_gives_nobody_what_its_importer_does_not_have(
     monkeypatch.setattr(GroupAdmin, "can_import", True)
     columns = property(lambda _: ["name", "permissions"])
     monkeypatch.setattr(GroupAdmin, "_import_prop_names", columns, raising=False)
-    data = {"kept": b64encode(f"name,permissions\nMine,{given}\n".encode()).decode()}
-    answer = await client.post("/admin/group/import", data=data)
+    kept = b64encode(f"name,permissions\nMine,{given}\n".encode()).decode()
+    look = await client.post("/admin/group/import", data={"kept": kept})
+    plan = re.search(r'name="plan" value="(\w+)"', look.text)
+    answer = await client.post("/admin/group/import", data={"kept": kept, "plan": plan[1] if plan else ""})
     assert answer.status_code == status
     assert (TOO_MUCH in answer.text) == ("Mine" not in await groups(db)) == (given == STRONG)
 
@@ -347,6 +350,47 @@ async def test_the_members_are_searched_by_those_who_may_see_people(client: http
     assert 'name="members"' in (await client.get("/admin/group/create")).text
     answer = await client.get("/admin/group/ajax/lookup?name=members&term=staff")
     assert [each["text"] for each in answer.json()["results"]] == ["staff@example.com"]
+
+
+async def test_without_a_script_the_members_stay_and_others_are_added_by_name(
+    client: httpx2.AsyncClient, me: User, make_user: MakeUser, db: AsyncSession
+) -> None:
+    bob, eve = await make_user("bob@example.com"), await make_user("eve@example.com", name="Eve")
+    db.add(group := Group(name="Readers"))
+    await db.flush()
+    db.add(Membership(user_id=bob.id, group_id=group.id))
+    await db.commit()
+    url = f"/admin/group/edit/{group.id}"
+    page = (await client.get(url)).text
+    assert f'<option value="{bob.id}" selected>bob@example.com</option>' in page
+    assert re.search("<noscript>.*by email or name.*</noscript>", page)
+    data: dict[str, Any] = {
+        "name": "Readers",
+        "members": [str(bob.id)],
+        "members-named": " EVE@example.com \r\n\r\nstaff@example.com",
+    }
+    assert (await client.post(url, data=data | SAVE)).status_code == 302
+    assert await members(db, group) == {bob.id, eve.id, me.id}
+    for name in ("nobody@example.com", "%", "example.com"):
+        answer = await client.post(url, data=data | {"members-named": name} | SAVE)
+        assert (answer.status_code, "Nothing is called" in answer.text) == (422, True)
+    await make_user("eve2@example.com", name="Eve")
+    answer = await client.post(url, data=data | {"members-named": "Eve"} | SAVE)
+    assert (answer.status_code, "Several are called" in answer.text) == (422, True)
+    assert await members(db, group) == {bob.id, eve.id, me.id}
+
+
+async def test_names_tell_nothing_to_whoever_may_not_see_people(
+    client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
+) -> None:
+    await make_user("bob@example.com")
+    await sign_in("staff@example.com", is_staff=True, permissions=every("accounts.group"))
+    answers = []
+    for name in ("bob@example.com", "nobody@example.com"):
+        data: dict[str, Any] = {"name": f"With {name}", "members-named": name, "permissions": []}
+        answers.append((await client.post("/admin/group/create", data=data | SAVE)).status_code)
+    assert answers == [302, 302]
+    assert len((await db.exec(select(Membership))).all()) == 1
 
 
 async def test_without_the_permission_for_groups_nothing_of_them_is_there(

@@ -1,5 +1,6 @@
 """Quiet mechanisms of accounts, each with a test that fails without it."""
 
+import json
 import sqlite3
 import threading
 from datetime import timedelta
@@ -139,4 +140,7 @@ def test_changepassword_ends_the_sessions_and_tokens_of_that_person_only_and_is_
     assert table.execute("SELECT kind, detail FROM accounts_event").fetchall() == [
         ("password_changed", "at the terminal")
     ]
+    (mail,) = table.execute("SELECT arguments FROM core_job WHERE name = 'core.send_mail'").fetchall()
+    assert json.loads(mail[0])["to"] == "ann@example.com"
+    assert "password_changed" in mail[0]
     table.close()

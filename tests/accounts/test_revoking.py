@@ -1,15 +1,18 @@
 """Whatever ends a session says so on the bus, so that no stream and no socket outlives it."""
 
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from apps.accounts.models import Group, Session, User
-from apps.accounts.testing import PASSWORD, SignIn, links_for
-from project.core import AsyncSession
+from apps.accounts.models import Group, Membership, Session, User
+from apps.accounts.testing import PASSWORD, MakeUser, SignIn, links_for
+from project.core import AsyncSession, Runtime
+from project.core.live import revoke
+from project.core.live.events import encode
 from project.core.live.revoking import REVOCATIONS
 from project.core.testing.plugin import NewClient, RecordedBus
 
@@ -20,7 +23,7 @@ NEW = "a brand new one"
 
 
 def revoked(bus: RecordedBus) -> set[str]:
-    return {event.data["user"] for topic, event in bus.published if topic == REVOCATIONS}
+    return {user for topic, event in bus.published if topic == REVOCATIONS for user in event.data["users"]}
 
 
 @pytest.mark.parametrize("way", ["one", "others", "token", "found token", "refresh token", "reuse"])
@@ -75,6 +78,31 @@ async def test_a_reset_is_told(app: FastAPI, client: httpx2.AsyncClient, sign_in
     answer = await client.post(f"{API}/password/reset", json={"token": token, "new_password": NEW})
     assert answer.is_success
     assert revoked(bus) == {str(ann.id)}
+
+
+async def test_a_changed_group_is_one_message_for_all_its_members(
+    client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession, bus: RecordedBus
+) -> None:
+    await sign_in(is_superuser=True)
+    members = [await make_user(f"{number}@example.com") for number in range(3)]
+    db.add(group := Group(name="Readers"))
+    await db.flush()
+    db.add_all(Membership(user_id=each.id, group_id=group.id) for each in members)
+    await db.commit()
+    bus.published.clear()
+    data = {"name": "Others", "members": [str(each.id) for each in members], "save": "Save"}
+    assert (await client.post(f"/admin/group/edit/{group.id}", data=data)).status_code == 302
+    assert len([topic for topic, _ in bus.published if topic == REVOCATIONS]) == 1
+    assert revoked(bus) == {str(each.id) for each in members}
+
+
+async def test_a_message_about_many_people_is_never_too_large_to_be_sent(runtime: Runtime, bus: RecordedBus) -> None:
+    people = [uuid4() for _ in range(1200)]
+    async with runtime.unit_of_work() as db:
+        await revoke(db, *people, topic="t" * 200)
+    sent = [event for topic, event in bus.published if topic == REVOCATIONS]
+    assert (len(sent), revoked(bus)) == (3, {str(each) for each in people})
+    assert all(map(encode, sent))
 
 
 @pytest.mark.parametrize("way", ["deactivate", "delete", "session", "token", "group", "no group"])

@@ -27,7 +27,7 @@ from project.core.live.hubs import as_json
 from project.core.runtime import Runtime
 from project.core.testing.redis_server import RedisServer
 from project.core.web import sockets
-from project.core.web.server import SOCKETS, Server
+from project.core.web.server import SOCKETS
 from project.settings import Settings
 from tests.faults.lab import Process, answers, free_port, until
 
@@ -78,7 +78,7 @@ def site() -> FastAPI:
 
 
 def serve(port: int) -> None:
-    Server(
+    uvicorn.Server(
         uvicorn.Config(site(), port=port, log_level="warning", access_log=False, ws_ping_interval=None, **SOCKETS)
     ).run()
 

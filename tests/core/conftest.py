@@ -9,17 +9,21 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from apps.accounts.testing import add_user, sign_in_as
+from apps.accounts.testing import SignIn, add_user, sign_in_as
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.settings import Settings
 from tests.core.library.models import Kept
 from tests.core.probe import models
+from tests.core.shelf.admin import SECRET_TITLE, SHELF, with_shelf
+from tests.core.shelf.models import AddBook, Book, Shelf
 
 SECONDS = 20
 Server = tuple[str, subprocess.Popen[bytes]]
@@ -62,13 +66,55 @@ async def librarian(library: FastAPI, new_client: NewClient) -> httpx2.AsyncClie
     return client
 
 
+@pytest.fixture
+async def shelf(app: FastAPI, db: AsyncSession) -> FastAPI:
+    """The site with the shelf, inside the test's transaction."""
+    await (await db.connection()).run_sync(Shelf.metadata.create_all)
+    await db.commit()
+    return with_shelf(app)
+
+
+@pytest.fixture
+async def staff(shelf: FastAPI, new_client: NewClient, sign_in: SignIn) -> httpx2.AsyncClient:
+    """A client of somebody who is staff, no superuser, and may do everything on the shelf."""
+    client = new_client(shelf)
+    await sign_in("staff@example.com", into=client, is_staff=True, permissions=SHELF)
+    return client
+
+
+@pytest.fixture
+def clerk(shelf: FastAPI, new_client: NewClient) -> httpx2.AsyncClient:
+    """A client of nobody yet."""
+    return new_client(shelf)
+
+
+@pytest.fixture
+def add_book(db: AsyncSession) -> AddBook:
+    """Add a book: `await add_book("Emma", pages=400)`."""
+
+    async def add(title: str = "Dune", **values: Any) -> Book:
+        book = Book(title=title, **values)
+        db.add(book)
+        await db.commit()
+        return book
+
+    return add
+
+
+@pytest.fixture
+async def book(shelf: FastAPI, add_book: AddBook) -> Book:
+    """A book whose title nobody may see by chance."""
+    return await add_book(SECRET_TITLE)
+
+
 @contextmanager
-def serving(site: Path, environment: dict[str, str], *options: str) -> Iterator[Server]:
-    """`manage.py runserver` on a free port, and its address; what it says on stderr is in the site's `stderr`."""
+def serving(site: Path, environment: dict[str, str], *options: str, by: str = "runserver") -> Iterator[Server]:
+    """`manage.py runserver`, or `serve`, on a free port, and its address; its stderr is in the site's `stderr`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "manage.py", "runserver", str(port), *options]
+    address = ["--bind", f"127.0.0.1:{port}"] if by == "serve" else [str(port)]
+    words = [sys.executable, "manage.py", by, *address, *options]
     with (site / "stderr").open("wb") as said:
         process = subprocess.Popen(words, cwd=site, env=environment, process_group=0, stderr=said)
     try:

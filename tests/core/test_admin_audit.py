@@ -1,5 +1,6 @@
 """The history of what staff changes: complete, without secrets, and in one transaction with the change."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,10 +12,12 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from apps.accounts.models import Session, User
-from project.core import now
+from project.core import enqueue, now
+from project.core.admin.audit import SECRET
 from project.core.db.audit import AuditEntry
 from project.core.jobs import Job, State
 from project.core.log import MASK
+from project.core.testing.jobs import Jobs
 from tests.core.library.models import Author, Genre, Novel
 
 SAVE = {"save": "Save"}
@@ -66,6 +69,12 @@ async def test_a_secret_leaves_its_mark_and_not_its_value(library: FastAPI, libr
     assert not any("hush" in entry.model_dump_json() for entry in (added, emptied))
 
 
+def test_what_a_log_masks_by_its_name_the_admin_never_shows() -> None:
+    secret = ["api_key", "passphrase", "pwd", "credentials", "session_key", "private_key", "token_hash", "reset_token"]
+    assert [name for name in secret if not SECRET.search(name)] == []
+    assert [name for name in ("email", "keyword", "monkey", "side", "passed_at", "name") if SECRET.search(name)] == []
+
+
 async def test_actions_are_told_by_their_name_whatever_way_they_write(
     library: FastAPI, librarian: httpx2.AsyncClient
 ) -> None:
@@ -102,6 +111,17 @@ async def test_links_to_other_rows_are_told_by_their_names(library: FastAPI, lib
         [[], ["Romance"]],
         [["Romance"], ["Romance", "Satire"]],
     ]
+
+
+async def test_the_whole_log_is_narrowed_by_the_tables_of_every_app(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    await librarian.post("/admin/novel/create", data=NOVEL)
+    await librarian.post("/admin/author/create", data={"name": "Jane"} | SAVE)
+    page = (await librarian.get("/admin/history/list")).text
+    assert {"library_novel", "library_author", "accounts_user", "core_job"} <= set(re.findall(r"kind=(\w+)", page))
+    page = (await librarian.get("/admin/history/list?kind=library_author")).text
+    assert ("Jane" in page, "Emma" in page) == (True, False)
 
 
 async def test_a_core_model_needs_no_line_for_it(library: FastAPI, librarian: httpx2.AsyncClient) -> None:
@@ -163,6 +183,22 @@ async def test_what_letting_somebody_in_writes_is_no_change_of_theirs(
         await db.exec(sa.update(Session).values(last_seen_at=now() - timedelta(hours=1)))
     assert (await librarian.get("/admin/novel/list")).status_code == 200
     assert await history(library) == []
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, ["old", "new"]), (30, ["new"])])
+async def test_history_is_kept_for_ever_or_as_long_as_the_site_says(
+    library: FastAPI, librarian: httpx2.AsyncClient, days: float | None, left: list[str]
+) -> None:
+    runtime = library.state.runtime
+    vars(runtime.settings)["AUDIT_KEPT_DAYS"] = days
+    for words, age in (("old", 31), ("new", 29)):
+        entry = AuditEntry(actor_id=uuid4(), actor="a", action="add", kind="x", row_id="1", words=words, changes={})
+        entry.at = now() - timedelta(days=age)
+        await add(library, entry)
+    async with runtime.unit_of_work() as db:
+        await enqueue(db, "core.sweep")
+    await Jobs(runtime).run()
+    assert [entry.words for entry in await history(library)] == left
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])

@@ -5,14 +5,19 @@ import io
 import re
 from datetime import UTC, datetime
 from html import unescape
+from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlmodel import delete, select
 
+from apps.accounts.testing import add_user, sign_in_as
 from project.core.admin import importing
 from project.core.db.audit import AuditEntry
+from project.core.testing.plugin import NewClient
+from tests.core.library.app import NovelAdmin
 from tests.core.library.models import Author, Mood, Novel
 
 pytestmark = pytest.mark.any_database
@@ -26,9 +31,14 @@ async def upload(client: httpx2.AsyncClient, content: str | bytes, path: str = I
 
 
 async def confirm(client: httpx2.AsyncClient, preview: httpx2.Response, path: str = IMPORT) -> httpx2.Response:
-    kept = re.search(r'name="kept" value="([^"]+)"', preview.text)
-    assert kept
-    return await client.post(path, data={"kept": unescape(kept[1])})
+    return await client.post(path, data=hidden(preview))
+
+
+def hidden(preview: httpx2.Response) -> dict[str, str]:
+    """What the button of the preview sends."""
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', preview.text))
+    assert fields.keys() == {"kept", "plan"}
+    return {name: unescape(value) for name, value in fields.items()}
 
 
 async def novels(library: FastAPI) -> list[Novel]:
@@ -75,7 +85,7 @@ async def test_what_is_wrong_is_told_by_line_and_nothing_is_imported(
     answer = await upload(librarian, content)
     assert answer.status_code == 422
     assert "6 of 7 rows cannot be imported. Nothing was imported" in answer.text
-    told = re.findall(r'class="wrong"><td>(\d+)</td>.*?<td>([^<]*)</td></tr>', answer.text)
+    told = re.findall(r'class="wrong"><td>(\d+)</td>.*?<td>([^<]*)</td></tr>', answer.text, re.S)
     assert [(line, unescape(words)) for line, words in told] == [
         ("3", "Title: Use at least 3 characters."),
         ("4", "Title: Nobody may write this."),
@@ -89,14 +99,13 @@ async def test_what_is_wrong_is_told_by_line_and_nothing_is_imported(
     assert await novels(library) == []
 
 
-async def test_what_the_database_refuses_is_found_in_the_preview_already(
+async def test_a_row_that_stands_twice_is_found_in_the_preview_already(
     librarian: httpx2.AsyncClient,
 ) -> None:
     answer = await upload(librarian, "name\nJane\nAnne\nJane\n", "/admin/author/import")
     assert answer.status_code == 422
     assert re.findall(r'class="wrong"><td>(\d+)</td>', answer.text) == ["4"]
-    assert "Name: There is one like this already." in answer.text
-    assert not re.search("INSERT|UNIQUE|uq_", answer.text)
+    assert "Line 2 is about the same row." in answer.text
 
 
 async def test_what_changed_between_the_look_and_the_word_is_refused_as_a_whole(
@@ -141,7 +150,7 @@ async def test_what_was_exported_comes_back_as_it_was(
         ("title\n", "The file has 0 rows."),
         ("title,pages\nEmma\n", "Line 2 has more or fewer cells than the first line."),
         ("title,api_token\nEmma,mine\n", "says 'api_token'"),
-        ("title,id\nEmma,1\n", "says 'id'"),
+        ("title,id\nEmma,1\n", "There is no row with this key."),
         ("title,title\nEmma,Emma\n", "says 'title'"),
         (b"title\n\xff\xfe\n", "This is not a CSV file in UTF-8."),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "This is not a CSV file in UTF-8."),
@@ -169,11 +178,119 @@ async def test_a_made_up_confirmation_imports_nothing(
 
 async def test_another_sites_page_imports_nothing(library: FastAPI, librarian: httpx2.AsyncClient) -> None:
     preview = await upload(librarian, GOOD)
-    kept = re.search(r'name="kept" value="([^"]+)"', preview.text)
-    assert kept
-    answer = await librarian.post(IMPORT, data={"kept": kept[1]}, headers={"Sec-Fetch-Site": "cross-site"})
+    answer = await librarian.post(IMPORT, data=hidden(preview), headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert await novels(library) == []
+
+
+# Rows that are there already
+
+
+async def put(library: FastAPI, *rows: Any) -> None:
+    async with library.state.runtime.unit_of_work() as db:
+        db.add_all(rows)
+
+
+async def test_a_row_that_names_one_there_is_changes_it_after_a_look_at_what_changes(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    emma, other = Novel(title="Emma", pages=3, lent=True, mood=Mood.SAD), Novel(title="Persuasion", pages=9)
+    await put(library, emma, other)
+    content = f"id,title,pages\n{emma.id},Emma,400\n{other.id},Persuasion,9\n,Lady Susan,80\n"
+    preview = await upload(librarian, content)
+    text = re.sub(r"<[^>]+>|\s+", " ", preview.text)
+    assert "1 new, 1 changed, 1 as they were." in text
+    assert re.search(r"Emma +400 +Pages +3 +400 ", text)
+    assert [each.pages for each in await novels(library)] == [3, 9]
+    done = await confirm(librarian, preview)
+    assert done.headers["location"] == "/admin/novel/list"
+    assert "3 Novels imported, 2 of them known before." in (await librarian.get("/admin/novel/list")).text
+    assert [(each.title, each.pages, each.lent, each.mood) for each in await novels(library)] == [
+        ("Emma", 400, True, Mood.SAD),  # what the file does not name is as it was
+        ("Lady Susan", 80, False, Mood.HAPPY),
+        ("Persuasion", 9, False, Mood.HAPPY),
+    ]
+    async with library.state.runtime.unit_of_work(write=False) as db:
+        entries = {each.words: each for each in await db.exec(select(AuditEntry))}
+    assert {name: (each.action, each.changes.get("pages")) for name, each in entries.items()} == {
+        "Emma": ("import", [3, 400]),
+        "Lady Susan": ("import", [None, 80]),
+    }
+    page = (await librarian.get(f"/admin/novel/history/{emma.id}")).text
+    assert re.search(r"<del>3</del>\s*<ins>400</ins>", page)
+
+
+async def test_a_column_in_which_no_value_stands_twice_names_a_row_too(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    await put(library, Author(name="Jane", note=""))
+    preview = await upload(librarian, "name\nJane\nAnne\n", "/admin/author/import")
+    assert (preview.text.count(">New<"), preview.text.count(">Nothing<")) == (1, 1)
+    await confirm(librarian, preview, "/admin/author/import")
+    async with library.state.runtime.unit_of_work(write=False) as db:
+        assert sorted((await db.exec(select(Author.name))).all()) == ["Anne", "Jane"]
+
+
+async def test_what_somebody_changed_since_the_look_is_shown_again_before_anything_is_done(
+    library: FastAPI, librarian: httpx2.AsyncClient
+) -> None:
+    emma = Novel(title="Emma", pages=3)
+    await put(library, emma)
+    preview = await upload(librarian, f"id,pages\n{emma.id},400\n")
+    async with library.state.runtime.unit_of_work() as db:
+        (await db.get_one(Novel, emma.id)).pages = 5
+    again = await confirm(librarian, preview)
+    assert (again.status_code, "Something has changed since you looked." in again.text) == (200, True)
+    assert [each.pages for each in await novels(library)] == [5]
+    assert (await confirm(librarian, again)).status_code == 303
+    assert [each.pages for each in await novels(library)] == [400]
+
+
+async def test_what_cannot_be_changed_is_told_by_line(library: FastAPI, librarian: httpx2.AsyncClient) -> None:
+    emma = Novel(title="Emma", pages=3)
+    await put(library, emma)
+    lines = [f"{emma.id},Emma,4", f"{emma.id},Emma,5", f"{uuid4()},Emma,6", "nonsense,Emma,7", f"{emma.id},ab,8"]
+    answer = await upload(librarian, "\n".join(["id,title,pages", *lines]))
+    assert answer.status_code == 422
+    told = re.findall(r'class="wrong"><td>(\d+)</td>.*?<td>([^<]*)</td></tr>', answer.text, re.S)
+    assert [(line, unescape(words)) for line, words in told] == [
+        ("3", "Line 2 is about the same row."),
+        ("4", "Id: There is no row with this key."),
+        ("5", "Id: There is no row with this key."),
+        ("6", "Line 2 is about the same row."),
+    ]
+    assert [each.pages for each in await novels(library)] == [3]
+
+
+@pytest.mark.parametrize("words", [["add"], ["add", "view", "change"]])
+async def test_rows_are_changed_by_a_file_only_by_those_who_may_change_them(
+    library: FastAPI, new_client: NewClient, words: list[str]
+) -> None:
+    client, allowed = new_client(library), "change" in words
+    names = [f"library.author.{word}" for word in words]
+    await sign_in_as(client, library, await add_user(library, is_staff=True, permissions=names))
+    jane = Author(name="Jane")
+    await put(library, jane)
+    by_name = await upload(client, "name\nJane\n", "/admin/author/import")
+    assert by_name.status_code == (200 if allowed else 422)
+    assert ("Name: There is one like this already." in by_name.text) != allowed
+    assert not re.search("INSERT|UNIQUE|uq_", by_name.text)
+    by_id = await upload(client, f"id,name\n{jane.id},Anne\n", "/admin/author/import")
+    assert ("says 'id'" in unescape(by_id.text)) != allowed
+
+
+async def test_who_may_not_change_this_row_does_not_do_it_by_a_file(
+    library: FastAPI, librarian: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> bool:
+        return False
+
+    emma = Novel(title="Emma", pages=3)
+    await put(library, emma)
+    monkeypatch.setattr(NovelAdmin, "check_can_edit", never)
+    answer = await upload(librarian, f"id,pages\n{emma.id},400\n")
+    assert answer.status_code == 422
+    assert [each.pages for each in await novels(library)] == [3]
 
 
 async def test_an_excel_file_with_a_byte_order_mark_is_read(library: FastAPI, librarian: httpx2.AsyncClient) -> None:

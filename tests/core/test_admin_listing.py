@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import event
 
 from project.core.admin import listing
-from project.core.admin.views import plural
+from project.core.admin.listing import plural
 from tests.core.library.models import Author, Genre, Novel, Review
 
 Grow = Callable[..., Awaitable[Any]]

@@ -51,50 +51,10 @@ def test_check_is_content_with_a_good_site(manage: Manage) -> None:
     assert "core.E" not in answer.output
 
 
-DEPLOYED = {"SITE_URL": "https://example.com", "API_DOCS": False, "MAIL_URL": "smtp://localhost"}
-
-
-@pytest.mark.parametrize(
-    ("change", "id"),
-    [
-        ({"DEBUG": True}, "core.E101"),
-        ({"SITE_URL": "http://example.com"}, "core.E102"),
-        ({"ALLOWED_HOSTS": ["*"]}, "core.E105"),
-        ({"TRUSTED_PROXIES": ["*"]}, "core.E106"),
-        ({"API_DOCS": True}, "core.W107"),
-        ({"MAIL_URL": ""}, "core.W110"),
-    ],
-)
-def test_check_deploy_finds_each_misconfiguration(
-    manage: Manage, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], id: str
-) -> None:
-    monkeypatch.setenv("ACCOUNTS_SIGNUP", "confirm")
-    good = manage("check", "--deploy", **DEPLOYED)
-    bad = manage("check", "--deploy", **(DEPLOYED | change))
-    assert (good.exit_code, id in good.output) == (0, False)
-    assert id in bad.output
-    assert bad.exit_code == (1 if ".E" in id else 0)
-    assert manage("check", **(DEPLOYED | change)).exit_code == 0
-
-
-def test_sqlite_is_fine_with_one_process_and_an_error_with_several(
-    manage: Manage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WEB_CONCURRENCY", "1")
-    assert "core.W104" in manage("check", "--deploy", **DEPLOYED).output
-    monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    several = manage("check", "--deploy", **DEPLOYED)
-    assert (several.exit_code, "core.E103" in several.output) == (1, True)
-
-
 def test_several_processes_need_redis_even_in_development(manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     assert "core.E004" in manage("check", DEBUG=True).output
     assert "core.E004" not in manage("check", DEBUG=True, REDIS_URL="redis://127.0.0.1:6379/0").output
-
-
-def test_fail_level_makes_warnings_count(manage: Manage) -> None:
-    assert manage("check", "--deploy", "--fail-level", "warning", **DEPLOYED).exit_code == 1
 
 
 def test_routes_lists_every_address(manage: Manage) -> None:

@@ -16,7 +16,7 @@ from project.core.errors import Invalid
 from project.core.jobs import Job, Running, State, enqueue
 from project.core.jobs.mailing import deliver, mail_job, send_mail
 from project.core.mail.senders import Smtp
-from project.core.mail.sent import SentMail, forget_sent_mail
+from project.core.mail.sent import SentMail
 from project.core.runtime import Runtime
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
@@ -168,8 +168,8 @@ async def test_the_log_forgets_after_90_days(runtime: Runtime, jobs: Jobs) -> No
             )
             row.sent_at = now() - timedelta(days=days)
             db.add(row)
-    async with runtime.unit_of_work() as db:
-        await forget_sent_mail(db)
+        await enqueue(db, "core.sweep")
+    await jobs.run()
     assert [row.to for row in await sent(runtime)] == ["89@example.com"]
 
 

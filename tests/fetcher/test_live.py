@@ -1,6 +1,7 @@
 """A batch over real HTTP: submitted, fetched by the site's own worker, and seen on its page as it goes."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -26,21 +27,6 @@ async def served(backend: Databases, make_settings: MakeSettings) -> AsyncIterat
             yield app
 
 
-async def test_a_page_hears_the_end_of_a_batch_that_is_deleted(served: FastAPI) -> None:
-    served.state.runtime.provide(Transport, Script())
-    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=served.state.address, trust_env=False) as client:
-        await sign_in_as(client, served, await add_user(served))
-        batch = (await client.post("/api/v1/fetcher/batches", json={"urls": ["http://a.example/"]})).json()
-        async with client.stream("GET", f"/fetcher/batches/{batch['id']}/events") as stream:
-            seen = ""
-            async for line in stream.aiter_lines():
-                if "0 / 1" in line and "0 / 1" not in seen:
-                    await client.delete(f"/api/v1/fetcher/batches/{batch['id']}")
-                seen += line
-        assert "event: end" in seen
-        assert "hx-get" not in seen
-
-
 async def test_a_page_moves_until_its_batch_is_done(served: FastAPI) -> None:
     script = Script()
     served.state.runtime.provide(Transport, script)
@@ -48,14 +34,42 @@ async def test_a_page_moves_until_its_batch_is_done(served: FastAPI) -> None:
         await sign_in_as(client, served, await add_user(served))
         urls = [f"http://a.example/{number}" for number in range(4)]
         batch = (await client.post("/api/v1/fetcher/batches", json={"urls": urls})).json()
-        async with client.stream("GET", f"/fetcher/batches/{batch['id']}/events") as stream:
-            seen = ""
+        path = f"/fetcher/batches/{batch['id']}"
+        page = (await client.get(path)).text
+        assert "0 / 4" in page
+        progress, results = re.findall(r'data-live-pass="([^"]+)"', page)
+        async with client.stream("GET", "/live/stream", params={"on": [progress, results]}) as stream:
+            seen, told = "", ""
             async for line in stream.aiter_lines():
-                seen += line
-                if "0 / 4" in line:
+                told += line
+                if line == "data: null":
                     script.gate.set()
+                if line.startswith('data: "fetcher.batch:'):
+                    seen += (await client.get(path, headers={"X-Live": progress})).text
+                if f'href="{path}"' in line:  # the notice
+                    break
+        assert f"fetcher.ended:{batch['id']}" in told
+        assert "Your batch: all 4 addresses are done." in told
         assert "4 / 4" in seen
-        assert seen.index("0 / 4") < seen.index("4 / 4") < seen.rindex("event: end")
-        page = (await client.get(f"/fetcher/batches/{batch['id']}")).text
-    assert "http://a.example/3" in page
-    assert "data-stream" not in page
+        assert "<h1>" not in seen
+        listed = (await client.get(path, headers={"X-Live": results})).text
+    assert "http://a.example/3" in listed
+    assert "data-live" not in listed
+
+
+async def test_the_page_of_a_batch_that_is_deleted_is_told_so(served: FastAPI) -> None:
+    served.state.runtime.provide(Transport, Script())
+    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=served.state.address, trust_env=False) as client:
+        await sign_in_as(client, served, await add_user(served))
+        batch = (await client.post("/api/v1/fetcher/batches", json={"urls": ["http://a.example/"]})).json()
+        path = f"/fetcher/batches/{batch['id']}"
+        passes = re.findall(r'data-live-pass="([^"]+)"', (await client.get(path)).text)
+        async with client.stream("GET", "/live/stream", params={"on": passes}) as stream:
+            told = set[str]()
+            async for line in stream.aiter_lines():
+                told.add(line)
+                if line == "data: null":
+                    await client.delete(f"/api/v1/fetcher{path.removeprefix('/fetcher')}")
+                if {f'data: "fetcher.{name}:{batch["id"]}"' for name in ("batch", "ended")} <= told:
+                    break
+        assert (await client.get(path, headers={"X-Live": passes[0]})).status_code == 404

@@ -19,9 +19,9 @@ from project.core.admin.door import visit
 from project.core.db.audit import AuditEntry
 from project.core.db.models import words
 from project.core.db.session import AsyncSession
-from project.core.log import MASK, masked, request_id
+from project.core.log import MASK, SECRET_NAME, masked, request_id
 
-SECRET = re.compile(r"password|passwd|token|secret|hash", re.I)
+SECRET = re.compile(rf"{SECRET_NAME.pattern}|hash|private_?key", re.I)  # what logs mask, and more
 LONGEST, MOST = 2000, 1000  # characters of a value; rows of one statement
 DOING = re.compile(r"/(?:action/([\w-]+)|(import))$")
 Values = dict[str, Any]
@@ -77,7 +77,7 @@ def _columns(row: Any) -> Values:
     return {each.key: state.dict.get(each.key) for each in state.mapper.column_attrs}
 
 
-def _differences(row: Any) -> tuple[Values, Values]:
+def differences(row: Any) -> tuple[Values, Values]:
     """The changed columns, and the lists of rows it is linked with, before and after."""
     state = sa.inspect(row)
     before: Values = {}
@@ -96,7 +96,7 @@ def _differences(row: Any) -> tuple[Values, Values]:
 def _flushed(session: Session, *_: Any) -> None:
     if (request := visit.get()) is not None:
         changes: list[Any] = [("add", each, {}, _columns(each)) for each in session.new]
-        changes += [("change", each, *_differences(each)) for each in session.dirty]
+        changes += [("change", each, *differences(each)) for each in session.dirty]
         changes += [("delete", each, _columns(each), {}) for each in session.deleted]
         _write(session, (_entry(request, *each) for each in changes))
 

@@ -1,4 +1,4 @@
-"""What a deletion takes along, leaves without a link, or runs against: counted before anybody is asked."""
+"""Deletions: all or none, and what they take along, leave without a link, or run against, counted before they are."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
+from starlette.requests import Request
 
 from project.core.admin.listing import how_many
+from project.core.errors import BadRequest, Forbidden, NotFound
 
 if TYPE_CHECKING:
     from project.core.admin.views import ModelAdmin
@@ -28,6 +30,35 @@ def _rule(mapper: Mapper[Any] | None, key: sa.ForeignKey) -> str:
             if not each.passive_deletes:
                 return FREED if key.parent.nullable else BLOCKING
     return RULES.get((key.ondelete or "").upper(), BLOCKING)
+
+
+async def deletable(view: "ModelAdmin", request: Request, pks: Sequence[str]) -> Sequence[Any]:
+    """The rows with these keys; raises BadRequest for none, NotFound, and Forbidden for what must stay."""
+    if not pks:
+        raise BadRequest("Choose what to delete first.")
+    if not view.can_delete or not view.is_accessible(request):
+        raise Forbidden
+    rows = await view.rows_of(pks)
+    if not all([await view.check_can_delete(request, row) is True for row in rows]):
+        raise Forbidden
+    return rows
+
+
+async def delete_all(view: "ModelAdmin", request: Request, pks: Sequence[str]) -> None:
+    """Delete the rows in one transaction, all or none; raises what `on_model_delete` refuses, and NotFound."""
+    gone = []
+    async with view.session_maker() as db:
+        for pk in pks:
+            row = (await db.execute(view._stmt_by_identifier(pk))).scalars().first()
+            if row is None:
+                raise NotFound
+            await view.on_model_delete(row, request)
+            await view.remove(db, row)
+            await db.flush()
+            gone.append(row)
+        await db.commit()
+    for row in gone:
+        await view.after_model_delete(row, request)
 
 
 async def consequences(view: "ModelAdmin", pks: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -43,6 +43,8 @@ class Door:
         if scope["type"] != "http":
             await WebSocketClose(1008)(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # what is not GET, SQLAdmin takes for a form that was sent
         assets = scope["path"].startswith(f"{scope['root_path']}/statics/")
         request = Request({**scope, "app": self.site}, receive)
         started = False

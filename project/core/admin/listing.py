@@ -1,5 +1,6 @@
 """Long lists: counted no further than people look, deep pages found by their keys, foreign keys told in words."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,3 +72,9 @@ def holding(model: Any, path: str, term: str) -> Any:
         return contains(column if isinstance(column.type, AutoString | sa.String) else sa.cast(column, sa.String), term)
     inside = holding(column.mapper.class_, rest, term)
     return column.any(inside) if column.property.uselist else column.has(inside)
+
+
+def plural(name: str) -> str:
+    """`Entry` → `Entries`; for another plural set `name_plural`."""
+    name = re.sub("([^aeiou])y$", r"\1ie", name)
+    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"

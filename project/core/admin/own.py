@@ -10,7 +10,6 @@ from markupsafe import Markup
 from sqladmin import action
 from sqladmin.filters import StaticValuesFilter
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +17,6 @@ from starlette.responses import Response
 from project.core.admin.door import bad_value_means
 from project.core.admin.views import ModelAdmin
 from project.core.db.audit import AuditEntry
-from project.core.db.models import metadata
 from project.core.db.queries import contains
 from project.core.db.session import AsyncSession
 from project.core.errors import BadRequest, Conflict, DomainError, NotFound
@@ -33,17 +31,25 @@ CATEGORY = "System"
 MAY = {"retry": (State.DEAD, State.CANCELLED), "cancel": (State.QUEUED, State.RUNNING)}
 
 
-class Declared(StaticValuesFilter):
-    """A filter by what the installed apps declare of their jobs."""
+class Installed(StaticValuesFilter):
+    """A filter by what the installed apps bring along, as {what is stored: what people read}."""
 
-    def __init__(self, column: str, read: Callable[[JobType], str]) -> None:
-        super().__init__(column, [])
+    def __init__(self, column: str, read: Callable[[Request], dict[str, str]], title: str | None = None) -> None:
+        super().__init__(column, [], title=title)
         self.read = read
 
     async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
-        """Each value once, by its letters."""
-        values = sorted({self.read(kind) for kind in request.app.state.runtime.registry.jobs.values()})
-        return [("__all", "All"), *((value, value) for value in values)]
+        """Each value once, by the letters of what people read."""
+        return [("__all", "All"), *sorted(self.read(request).items(), key=lambda each: each[1])]
+
+
+def _jobs(read: Callable[[JobType], str]) -> Callable[[Request], dict[str, str]]:
+    return lambda request: {read(kind): read(kind) for kind in request.app.state.runtime.registry.jobs.values()}
+
+
+def _tables(request: Request) -> dict[str, str]:
+    views = [each for each in request.state.admin.views if isinstance(each, ModelAdmin)]
+    return {each._mapper.local_table.name: each.name_plural for each in views}
 
 
 def _name(job: Job, _: str, request: Request) -> Markup:
@@ -125,8 +131,8 @@ class JobAdmin(ModelAdmin, model=Job):
     }
     column_filters = [
         StaticValuesFilter("state", [(state.value, state.value.capitalize()) for state in State]),
-        Declared("queue", lambda kind: kind.queue),
-        Declared("name", lambda kind: kind.name),
+        Installed("queue", _jobs(lambda kind: kind.queue)),
+        Installed("name", _jobs(lambda kind: kind.name)),
     ]
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
@@ -155,9 +161,9 @@ class JobAdmin(ModelAdmin, model=Job):
 
     async def on_model_delete(self, model: Job, request: Request) -> None:
         """Raise Conflict for a job that waits or runs."""
-        db = async_object_session(model)
-        assert db is not None
-        await db.refresh(model, with_for_update=True)  # somebody else may be trying it again at this moment
+        await self.session_of(model).refresh(
+            model, with_for_update=True
+        )  # somebody else may be trying it again at this moment
         if model.state not in figures.ENDED:
             raise Conflict("Only jobs that have ended can be deleted. Cancel it first.")
 
@@ -229,7 +235,7 @@ class AuditAdmin(ModelAdmin, model=AuditEntry):
     column_labels = {AuditEntry.at: "When", AuditEntry.actor: "Who", AuditEntry.kind: "Table", AuditEntry.words: "Row"}
     column_filters = [
         StaticValuesFilter("action", [(each, each.capitalize()) for each in ("add", "change", "delete", "import")]),
-        StaticValuesFilter("kind", [(name, name) for name in sorted(metadata.tables)], title="Table"),
+        Installed("kind", _tables, "Table"),
     ]
 
 

@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from project.core.admin import own
-from project.core.admin.deleting import consequences
+from project.core.admin.deleting import consequences, deletable, delete_all
 from project.core.admin.door import ON_THE_FORM, Door, Sessions, told
+from project.core.admin.fields import with_named
 from project.core.admin.importing import imported
 from project.core.admin.listing import how_many
 from project.core.admin.rights import Rights
@@ -69,7 +70,7 @@ class Site(Admin):
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
         self.admin.add_route("/{identity}/confirm/{slug}", self.confirm, ["GET"], "confirm")
         self.templates.env.globals |= {"flashes": flash.waiting, "duration": duration, "words": words}
-        vars(self)["_handle_form_data"] = self._form_without_stray_files
+        vars(self)["_handle_form_data"] = self._form
         self.admin.exception_handlers = {HTTPException: _raise}
         # It logs, with a traceback, what a form refuses; the door logs what nobody expected.
         logging.getLogger("sqladmin.application").setLevel(logging.CRITICAL)
@@ -105,7 +106,8 @@ class Site(Admin):
             elif isinstance(route, Route) and route.name in ("delete", "import"):
                 route.methods = {"GET", "POST", "DELETE"} if route.name == "delete" else {"GET", "POST"}
 
-    async def _form_without_stray_files(self, request: Request, row: Any = None) -> FormData:
+    async def _form(self, request: Request, row: Any = None) -> FormData:
+        """What was sent, without stray files, and with the rows that are named in words."""
         form = await Admin._handle_form_data(request, row)
         view = self._find_model_view(request.path_params["identity"])
         columns = view._mapper.columns
@@ -113,7 +115,9 @@ class Site(Admin):
             if isinstance(value, UploadFile) and not hasattr(getattr(columns.get(name), "type", None), "storage"):
                 await form.close()
                 raise BadRequest(f"{name} takes no file.")
-        return form
+        hidden = self.rights.out_of_sight(request, view.identity)
+        lookups: dict[str, Any] = view._form_ajax_refs
+        return await with_named(request, form, {name: lookups[name] for name in lookups.keys() - hidden})
 
     async def login(self, request: Request) -> Response:
         """The site's own log-in page was in front of this already."""
@@ -185,11 +189,11 @@ class Site(Admin):
     async def delete(self, request: Request) -> Response:
         """Tell what goes with the rows of `?pks=` (GET), then delete them (POST, DELETE), all or none."""
         view, pks = self._view(request), _pks(request)
-        rows = await view.deletable(request, pks)
+        rows = await deletable(view, request, pks)
         refusal = None
         if request.method != "GET":
             try:
-                await view.delete_all(request, pks)
+                await delete_all(view, request, pks)
                 return self._deleted(request, view, len(rows))
             except Exception as error:
                 refusal = refusal_of(error)
@@ -206,15 +210,17 @@ class Site(Admin):
         return PlainTextResponse(str(url.replace(query=before.query if before.path == url.path else "")))
 
     async def import_endpoint(self, request: Request) -> Response:
-        """Take a file (GET), show what would come of it (POST), then add its rows, all or none."""
+        """Take a file (GET), show what would come of it (POST), then add or change its rows, all or none."""
         await self._import(request)
         view = self._view(request)
         found = await imported(view, request)
         if found.get("done"):
-            number = len(found["rows"])
+            lines = found["lines"]
+            number, changed = len(lines), sum(not each.new for each in lines)
             here = request.url_for("admin:list", identity=view.identity).path
-            return redirect(here, flash=f"{number:,} {view.called(number)} imported.")
-        status = 422 if "error" in found or any(found["wrong"]) else 200
+            known = f", {changed:,} of them known before" if changed else ""
+            return redirect(here, flash=f"{number:,} {view.called(number)} imported{known}.")
+        status = 422 if "error" in found or any(each.wrong for each in found.get("lines", ())) else 200
         return await self._page(request, "import", status, model_view=view, **found)
 
     def _view(self, request: Request) -> ModelAdmin:

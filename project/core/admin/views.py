@@ -15,16 +15,18 @@ from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.helpers import get_object_identifier
 from sqladmin.pagination import Pagination
 from sqlalchemy import Select, false, inspect, or_, select
+from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 
 from project.core.admin.audit import SECRET
 from project.core.admin.door import bad_value_means, telling, visit
 from project.core.admin.fields import Converter, Lookup, members
-from project.core.admin.listing import Count, by_keys, counted, holding, how_many, referred
+from project.core.admin.listing import Count, by_keys, counted, holding, how_many, plural, referred
 from project.core.admin.saving import marks, settled
 from project.core.db.models import words
-from project.core.errors import BadRequest, Forbidden, NotFound
+from project.core.errors import BadRequest, NotFound
+from project.core.identity import Principal
 from project.core.web.downloads import Download, Format, download
 
 Names = list[str]
@@ -41,8 +43,8 @@ class ModelAdmin(ModelView):
 
     Everything SQLAdmin's ModelView offers, and: columns with a secret's name are never shown; refusals are one
     sentence; a bad id is a 404; search takes its words literally; exports are bounded and hold no formulas.
-    In `on_model_change` and `on_model_delete` raise a refusal, such as `Invalid("…", field="title")`;
-    `async_object_session(model)` is the session to ask, since SQLite has one writer.
+    In `on_model_change` and `on_model_delete` raise a refusal, such as `Invalid("…", field="title")`; ask
+    `self.visitor(request)` who does it, and no other session than `self.session_of(model)`: SQLite has one writer.
 
     Attributes:
         schema: a Pydantic model that checks and cleans what the form sends; its fields are the form's.
@@ -88,6 +90,17 @@ class ModelAdmin(ModelView):
             name: Lookup(name, each.model, self, **self.form_ajax_refs[name] | {"fields": self._shown(each.fields)})
             for name, each in self._form_ajax_refs.items()
         }
+
+    @staticmethod
+    def visitor(request: Request) -> Principal:
+        """Who is asking."""
+        who: Principal = request.state.principal
+        return who
+
+    @staticmethod
+    def session_of(row: Any) -> Any:
+        """The session of a row that a hook is given: an AsyncSession, or None for a new row."""
+        return async_object_session(row)
 
     def _secret(self, column: Any) -> bool:
         return bool(self.hidden.search(self._get_prop_name(column)))
@@ -148,12 +161,17 @@ class ModelAdmin(ModelView):
 
     async def count(self, request: Request, stmt: Select[Any] | None = None) -> int:
         """How many rows there are, as far as anybody counts; where that is not to the end, there is a next page."""
-        found = self.list_query(request) if stmt is None else counted(stmt)
+        request.state.listed = found = self.list_query(request) if stmt is None else counted(stmt)
         async with self.session_maker() as db:
             request.state.count = count = await how_many(db, found)
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         return max(count.number, (page + 1) * size) if count.about else count.number
+
+    async def get_model_objects(self, request: Request, limit: int | None = 0) -> Any:
+        """The rows of an export: those of the list, as it is searched, filtered and sorted."""
+        await self.list(request)
+        return await self._run_query(request.state.listed.limit(limit or None))
 
     async def _run_query(self, stmt: Any) -> Any:
         deep = getattr(stmt, "_offset", None)
@@ -244,33 +262,6 @@ class ModelAdmin(ModelView):
         """The rows with these keys; raises NotFound when one is not there."""
         return [await self._get_object_by_pk(self._stmt_by_identifier(pk)) for pk in pks]
 
-    async def deletable(self, request: Request, pks: Sequence[str]) -> Sequence[Any]:
-        """The rows with these keys; raises BadRequest for none, NotFound, and Forbidden for what must stay."""
-        if not pks:
-            raise BadRequest("Choose what to delete first.")
-        if not self.can_delete or not self.is_accessible(request):
-            raise Forbidden
-        rows = await self.rows_of(pks)
-        if not all([await self.check_can_delete(request, row) is True for row in rows]):
-            raise Forbidden
-        return rows
-
-    async def delete_all(self, request: Request, pks: Sequence[str]) -> None:
-        """Delete the rows in one transaction, all or none; raises what `on_model_delete` refuses, and NotFound."""
-        gone = []
-        async with self.session_maker() as db:
-            for pk in pks:
-                row = (await db.execute(self._stmt_by_identifier(pk))).scalars().first()
-                if row is None:
-                    raise NotFound
-                await self.on_model_delete(row, request)
-                await self.remove(db, row)
-                await db.flush()
-                gone.append(row)
-            await db.commit()
-        for row in gone:
-            await self.after_model_delete(row, request)
-
     async def remove(self, db: Any, row: Any) -> None:
         """Take one row away; a view whose rows have to leave a trace does it another way."""
         await db.delete(row)
@@ -292,9 +283,3 @@ class ModelAdmin(ModelView):
         if column is None or getattr(column.type, "storage", None) is None:
             raise NotFound
         return await super().get_object_filepath(identifier, column_name)
-
-
-def plural(name: str) -> str:
-    """`Entry` → `Entries`; for another plural set `name_plural`."""
-    name = re.sub("([^aeiou])y$", r"\1ie", name)
-    return f"{name}es" if re.search("(s|x|z|ch|sh)$", name) else f"{name}s"

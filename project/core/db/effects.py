@@ -1,6 +1,6 @@
 """Effects that happen once: a row for each, written in the transaction of the effect itself."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,13 +9,12 @@ from sqlmodel import Field, col, select
 from project.core.db.models import Model, now
 from project.core.db.session import AsyncSession
 
-KEPT = timedelta(days=1)
-
 
 class Effect(Model, table=True):
     """What was answered when the effect with this key happened; a second one is refused by the database."""
 
     __tablename__ = "core_effect"
+    __transient__ = True
 
     key: str = Field(max_length=64, unique=True)
     answer: dict[str, Any] = Field(sa_type=sa.JSON)
@@ -32,8 +31,3 @@ async def find_effect(db: AsyncSession, key: str) -> dict[str, Any] | None:
     """What was answered, or None when there was no such effect."""
     answer: dict[str, Any] | None = await db.scalar(select(Effect.answer).where(col(Effect.key) == key))
     return answer
-
-
-async def forget_effects(db: AsyncSession) -> None:
-    """Delete the rows that nobody will ask for again."""
-    await db.execute(sa.delete(Effect).where(col(Effect.created_at) < now() - KEPT))

@@ -4,7 +4,7 @@ import re
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -94,8 +94,14 @@ def _as_text(field: Any, column: sa.Column[Any]) -> sa.Column[Any]:
 
 
 class Model(SQLModel, metaclass=_PortableEnums):
-    """The base of every table: a UUIDv7 `id`, and the table name `<app>_<class>`."""
+    """The base of every table: a UUIDv7 `id`, and the table name `<app>_<class>`.
 
+    `__transient__`: its rows mean nothing in another database, and dumpdata passes over them. `__natural_key__`: the
+    columns by which fixtures name a row; the first unique constraint otherwise.
+    """
+
+    __transient__: ClassVar[bool] = False
+    __natural_key__: ClassVar[tuple[str, ...]] = ()
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     __str__ = words
 

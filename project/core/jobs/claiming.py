@@ -148,12 +148,13 @@ async def until_next(db: AsyncSession, queues: Collection[str]) -> float | None:
     return None if due is None else max(0.0, (due - now).total_seconds())
 
 
-async def forget(db: AsyncSession, *, done_days: float, dead_days: float) -> None:
-    """Delete the rows that ended long ago; dead letters are kept longer."""
+async def forget(db: AsyncSession, *, done_days: float, dead_days: float) -> int:
+    """Delete the rows that ended long ago; dead letters are kept longer. Returns how many."""
     day = 86_400
     dead = col(Job.state) == State.DEAD
     old = (col(Job.finished_at) < db_now(-done_days * day)) & ~dead
-    await db.execute(sa.delete(Job).where(old | (dead & (col(Job.finished_at) < db_now(-dead_days * day)))))
+    gone = old | (dead & (col(Job.finished_at) < db_now(-dead_days * day)))
+    return (await db.exec(sa.delete(Job).where(gone))).rowcount
 
 
 async def _update(db: AsyncSession, where: sa.ColumnElement[bool], values: dict[str, Any]) -> None:

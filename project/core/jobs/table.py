@@ -28,6 +28,7 @@ class Job(Model, table=True):
     """A job. Times are the database's; `attempt` counts the claims and is the fence, `failures` counts the tries."""
 
     __tablename__ = "core_job"
+    __transient__ = True
 
     name: str = Field(max_length=100)
     arguments: dict[str, Any] = Field(sa_type=sa.JSON)
@@ -60,6 +61,7 @@ class Schedule(Model, table=True):
     """The last due time of a cron task that became a job; moving it on is what lets only one worker enqueue it."""
 
     __tablename__ = "core_schedule"
+    __transient__ = True
 
     name: str = Field(max_length=100, unique=True)
     last_due_at: datetime

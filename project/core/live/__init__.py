@@ -6,12 +6,14 @@ async with runtime.bus.subscribe(topic) as events: ...                          
 return stream(request, runtime, topic, snapshot=...)                            send them to a browser
 return stream(request, runtime, topic, since=...)                               or a log, from where it was left
 await socket(websocket, runtime, topic, ...)                                    the same both ways: web/sockets.py
+await notify(db, user, "Your export is ready")                                  a toast for one person
 await revoke(db, user.id)                                                       end what they may not follow any more
 """
 
 from project.core.live.bus import Bus, Subscription, publish
 from project.core.live.events import END, GAP, Event
+from project.core.live.notices import notify
 from project.core.live.revoking import revoke
 from project.core.live.streams import stream
 
-__all__ = ["END", "GAP", "Bus", "Event", "Subscription", "publish", "revoke", "stream"]
+__all__ = ["END", "GAP", "Bus", "Event", "Subscription", "notify", "publish", "revoke", "stream"]

@@ -32,6 +32,10 @@ class Subscription:
         self._events.append(event)
         self._news.set()
 
+    def hear(self, topic: str, event: Event) -> None:
+        """Note what was published on one of its topics."""
+        self.put(event)
+
     def take(self) -> list[Event]:
         """All that waits, at once."""
         taken = list(self._events)
@@ -69,6 +73,20 @@ class Subscription:
         return event
 
 
+class Bells(Subscription):
+    """Hears of each topic only that it changed, once however often that was; what is told on `whole`, word for word."""
+
+    def __init__(self, *whole: str) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def hear(self, topic: str, event: Event) -> None:
+        if topic in self._whole:
+            self.put(event)
+        elif (bell := Event("changed", topic)) not in self._events:
+            self.put(bell)
+
+
 class Bus:
     """Events within one process. RedisBus has the same methods and reaches the others, too."""
 
@@ -86,7 +104,7 @@ class Bus:
         self.send(topic, checked(topic, event))
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str) -> AsyncIterator[Subscription]:
+    async def subscribe(self, *topics: str, by: Subscription | None = None) -> AsyncIterator[Subscription]:
         """Hear what is published on these topics from now on; raises ValueError for a name that cannot be one.
 
         Once inside, nothing is missed without a `gap` event: what is read from the database then is the state
@@ -94,7 +112,7 @@ class Bus:
         """
         for topic in topics:
             check_topic(topic)
-        subscription = Subscription()
+        subscription = by or Subscription()
         for topic in topics:
             self._subscriptions.setdefault(topic, set()).add(subscription)
         try:
@@ -123,7 +141,7 @@ class Bus:
         if listening := self._subscriptions.get(topic):
             event = decode(encoded)
             for subscription in listening:
-                subscription.put(event)
+                subscription.hear(topic, event)
 
     def all_subscriptions(self) -> set[Subscription]:
         """Every subscription of this process."""

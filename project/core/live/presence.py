@@ -27,6 +27,7 @@ class Lease(Model, table=True):
     """One socket's word that somebody is there."""
 
     __tablename__ = "core_presence"
+    __transient__ = True
 
     topic: str = Field(max_length=200, index=True)
     user_id: UUID

@@ -22,23 +22,26 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 REVOCATIONS = "core/revocations"
 REVOKED = "core.revoked"
+AT_ONCE = 500  # people in one message
 RECHECK = 30.0  # seconds between two questions whether a visitor still is who they were
 SOON = 1.0  # seconds that lie between two of them at least
 
 
-async def revoke(db: AsyncSession, user_id: UUID, *, topic: str = "") -> None:
-    """End, once `db` has committed, what this person follows without a right to it any more, on every process.
+async def revoke(db: AsyncSession, *user_ids: UUID, topic: str = "") -> None:
+    """End, once `db` has committed, what these people follow without a right to it any more, on every process.
 
-    Call it wherever a session ends, a password changes or an account is closed: each of the person's streams and
-    sockets asks who they are, and ends unless they still are that. With a `topic`, for a lost membership: those on
-    this topic end, and the others stay.
+    Call it wherever a session ends, a password changes, an account is closed or a group may do less: each of their
+    streams and sockets asks who they are, and ends unless they still are that. With a `topic`, for a lost membership:
+    those on this topic end, and the others stay.
     """
-    await publish(db, REVOCATIONS, Event(REVOKED, {"user": str(user_id), "topic": topic}))
+    users = list(map(str, user_ids))
+    for first in range(0, len(users), AT_ONCE):
+        await publish(db, REVOCATIONS, Event(REVOKED, {"users": users[first : first + AT_ONCE], "topic": topic}))
 
 
 def concerns(event: Event, visitor: Principal | None) -> bool:
     """Whether a revocation is about this visitor."""
-    return visitor is not None and bool(event.data["user"] == str(visitor.id))
+    return visitor is not None and str(visitor.id) in event.data["users"]
 
 
 @dataclass

@@ -36,7 +36,7 @@ AS_EVENTS: dict[int | str, dict[str, Any]] = {
 Snapshot = Callable[[], Awaitable[Sequence[Event]]]
 Replay = Callable[[str], Awaitable[Sequence[Event] | None]]
 Since = Callable[[str], Awaitable[Sequence[Event]]]
-Render = Callable[[Event], Awaitable[str]]
+Render = Callable[[Event], Awaitable[str | None]]
 Until = Callable[[Event], bool]
 
 
@@ -55,15 +55,15 @@ class EventStream(EventSourceResponse):
 def stream(
     request: Request,
     runtime: "Runtime",
-    topic: str,
-    *,
+    *topics: str,
+    by: Subscription | None = None,
     snapshot: Snapshot | None = None,
     replay: Replay | None = None,
     since: Since | None = None,
     render: Render | None = None,
     until: Until | None = None,
 ) -> EventStream:
-    """A topic as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
+    """A topic, or several, as an answer that goes on. Whether this visitor may hear it is asked before, in the handler.
 
     Raises TooMany for the 21st at once of one visitor in this process, and TypeError unless it has either a `snapshot`,
     for a state that changes, or a `since`, for a log that grows.
@@ -73,7 +73,8 @@ def stream(
     Args:
         request: the request at hand.
         runtime: of this process.
-        topic: what to hear.
+        topics: what to hear.
+        by: how to hear it, if not everything in its order.
         snapshot: the present state as events; sent first, and again whenever events were lost. It opens a short
             unit of work of its own, as `replay`, `since` and `render` do where they read.
         replay: the events after the one with this id, where they are kept; None for an id that is not known,
@@ -82,7 +83,8 @@ def stream(
             are no more. "" means from the beginning. It is asked when the stream begins, until it gives none, and
             again whenever something is published on the topic, which itself is only a bell. Asked for what comes
             after the last event of all, it gives that one again: so a client that comes back late is told `end`.
-        render: HTML of an event, for `ui.stream` in a page; without it the data is sent as JSON under its type.
+        render: HTML of an event, for `ui.stream` in a page; without it, and where it gives None, the data is sent as
+            JSON under its type.
         until: whether this event is the last one; then `end` follows and the client does not come back.
     """
     if (snapshot is None) is (since is None) or (since and replay):
@@ -91,7 +93,7 @@ def stream(
         raise TooMany("You have too many pages open that follow something. Close some.", retry_after=RECHECK)
     last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     sent = deque([last] if last and ID.fullmatch(last) else [], REMEMBERED)
-    return EventStream(_Stream(request, runtime, topic, snapshot, replay, since, render, until, sent).frames())
+    return EventStream(_Stream(request, runtime, topics, by, snapshot, replay, since, render, until, sent).frames())
 
 
 def visitor_key(request: HTTPConnection) -> str:
@@ -104,7 +106,8 @@ def visitor_key(request: HTTPConnection) -> str:
 class _Stream:
     request: Request
     runtime: "Runtime"
-    topic: str
+    topics: tuple[str, ...]
+    by: Subscription | None
     snapshot: Snapshot | None
     replay: Replay | None
     since: Since | None
@@ -122,7 +125,7 @@ class _Stream:
             if self.request.method == "HEAD":
                 return
             self.visit = Visit(self.runtime, self.request, await principal(self.request))
-            async with self.runtime.bus.subscribe(self.topic, REVOCATIONS) as events:
+            async with self.runtime.bus.subscribe(*self.topics, REVOCATIONS, by=self.by) as events:
                 events.put(GAP)
                 while event := await self._next(events):
                     if event is BEAT:
@@ -136,7 +139,7 @@ class _Stream:
                             yield format_sse_event(event=END.type, data_str="")
                             return
         except Exception:
-            log.exception("a stream broke off", topic=self.topic)
+            log.exception("a stream broke off", topics=self.topics)
         finally:
             streams[whose] -= 1
             if not streams[whose]:
@@ -155,7 +158,7 @@ class _Stream:
                 return event
             if concerns(event, self.visit.visitor):
                 topic = event.data["topic"]
-                if topic == self.topic or not (topic or await self.visit.lasts()):
+                if topic in self.topics or not (topic or await self.visit.lasts()):
                     return None
 
     async def _due(self, event: Event) -> Sequence[Event]:
@@ -176,6 +179,6 @@ class _Stream:
         return found
 
     async def _frame(self, event: Event) -> bytes:
-        if self.render:
-            return format_sse_event(data_str=await self.render(event), id=event.id or None)
+        if self.render and (html := await self.render(event)) is not None:
+            return format_sse_event(data_str=html, id=event.id or None)
         return format_sse_event(event=event.type, data_str=json.dumps(event.data), id=event.id or None)

@@ -1,15 +1,11 @@
 """The log of sent mail: who, what and when; never what it said, nor a link in it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-import sqlalchemy as sa
-from sqlmodel import Field, col
+from sqlmodel import Field
 
 from project.core.db.models import Model, now
-from project.core.db.session import AsyncSession
-
-KEPT = timedelta(days=90)
 
 
 class SentMail(Model, table=True):
@@ -23,8 +19,3 @@ class SentMail(Model, table=True):
     job_id: UUID = Field(unique=True)
     message_id: str = Field(max_length=320)
     sent_at: datetime = Field(default_factory=now, index=True)
-
-
-async def forget_sent_mail(db: AsyncSession) -> None:
-    """Delete the rows of mail sent more than 90 days ago."""
-    await db.execute(sa.delete(SentMail).where(col(SentMail.sent_at) < now() - KEPT))

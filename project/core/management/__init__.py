@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from project.core.management.cli import CommandError as CommandError, Site as Site, command as command, main as main
+    from project.core.management.cli import (
+        CommandError as CommandError,
+        Site as Site,
+        command as command,
+        main as main,
+        progress as progress,
+        say as say,
+    )
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("CommandError", "Site", "command", "main"):
+    if name not in ("CommandError", "Site", "command", "main", "progress", "say"):
         raise AttributeError(f"project.core.management has no name {name!r}")
     from project.core.management import cli
 

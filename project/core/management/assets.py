@@ -5,7 +5,7 @@ import click
 from project.core.conf import ROOT
 
 
-@click.command()
+@click.command(epilog="Example: manage.py assets")
 def assets() -> None:
     """Fetch the browser assets (htmx) into DATA_DIR."""
     from project.core.management import CommandError, environment

@@ -67,7 +67,7 @@ def page_paths(app: FastAPI) -> list[str]:
     routes = [each for each in iter_route_contexts(app.routes) if "GET" in (each.methods or ())]
     shown = [each.path or "/" for each in routes if not getattr(each, "include_in_schema", True)]
     apps = [view for each in app.state.runtime.registry.apps for view in each.admin if view.is_model]
-    return [path for path in shown if "{" not in path] + [
+    return [path for path in shown if "{" not in path and path != "/live/stream"] + [  # which never ends
         "/admin/",
         *(f"/admin/{view.identity}/list" for view in [*apps, *own.VIEWS]),
     ]

@@ -13,11 +13,16 @@ import click
 from project.core.management.environment import ROOT
 
 CORE_GROUPS = {
-    "Site": ["runserver", "check", "routes", "settings", "shell", "collectstatic", "findstatic"],
-    "Jobs and mail": ["worker", "jobs", "sendtestemail"],
+    "Site": [
+        *("runserver", "serve", "check", "routes", "request", "openapi", "settings", "diffsettings", "shell"),
+        *("collectstatic", "findstatic"),
+    ],
+    "Jobs and mail": ["worker", "jobs", "cleanup", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
+    "Data": ["dumpdata", "loaddata", "seed", "flush", "sqlflush", "dbshell"],
     "Development": ["test", "ci", "screenshots", "lock", "assets"],
 }
+ALIASES = {"clearsessions": "cleanup"}  # names of Django's that people's crontabs hold
 CORE = [name for names in CORE_GROUPS.values() for name in names]
 CACHE = ROOT / ".data" / "commands.json"
 Listing = dict[str, list[tuple[str, str]]]

@@ -24,7 +24,7 @@ MEASURED = [  # it doubles the time
 ]
 
 
-@click.command()
+@click.command(epilog="Example: manage.py ci --coverage")
 @click.option("--coverage", is_flag=True, help="Also measure which lines the tests reach.")
 def ci(coverage: bool) -> None:
     """Run style, types, checks and tests, as the CI does."""

@@ -2,12 +2,12 @@
 
 import click
 
-from project.core.management import CommandError, command
+from project.core.management import CommandError, command, say
 from project.core.runtime import Runtime
 
 
-@command()
-@click.option("--clear", is_flag=True, help="Remove the files of former releases.")
+@command(epilog="Example: manage.py collectstatic --dry-run")
+@click.option("--clear", "-c", is_flag=True, help="Remove the files of former releases.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be done.")
 @click.option("--noinput", "--no-input", is_flag=True, help="Ask nothing; this command never does.")
 def collectstatic(runtime: Runtime, clear: bool, dry_run: bool, noinput: bool) -> None:
@@ -24,4 +24,4 @@ def collectstatic(runtime: Runtime, clear: bool, dry_run: bool, noinput: bool) -
         for name in names if dry_run else []:
             click.echo(f"Would {verb} {name}")
     counts = f"{len(report.written)} new, {report.unchanged} unchanged, {len(report.removed)} removed"
-    click.echo(f"{counts} in {root}{' (dry run: nothing was touched)' if dry_run else ''}.")
+    say(f"{counts} in {root}{' (dry run: nothing was touched)' if dry_run else ''}.")

@@ -6,7 +6,7 @@ from project.core.management import command
 from project.core.runtime import Runtime
 
 
-@command()
+@command(epilog="Example: manage.py findstatic core/ui.css")
 @click.argument("names", nargs=-1, required=True, metavar="PATH...")
 @click.option("--first", is_flag=True, help="Only the file that wins.")
 def findstatic(runtime: Runtime, names: tuple[str, ...], first: bool) -> None:

@@ -17,7 +17,7 @@ STATES = click.Choice(["queued", "running", "done", "dead", "cancelled"])
 COLUMNS = ("id", "name", "state", "queue", "failed", "created", "took", "error")
 
 
-@click.group()
+@click.group(epilog="Example: manage.py jobs list --state dead")
 def jobs() -> None:
     """See the jobs, try them again, cancel or delete them."""
 

@@ -24,7 +24,7 @@ _LINE = re.compile(
 )
 
 
-@click.command("lock")
+@click.command("lock", epilog="Example: manage.py lock --upgrade")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that pyproject.toml allows.")
 def lock(upgrade: bool) -> None:
     """Compile project/requirements/*.lock from pyproject.toml, keeping the versions that still fit."""

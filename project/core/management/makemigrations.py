@@ -21,7 +21,7 @@ def _pairs(separator: str) -> Any:
     return parse
 
 
-@command()
+@command(epilog="Example: manage.py makemigrations blog --name add_state")
 @click.argument("apps", nargs=-1, metavar="[APP]...")
 @click.option("--check", is_flag=True, help="Exit with 1 if the models have changes, and write nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
@@ -29,10 +29,13 @@ def _pairs(separator: str) -> Any:
 @click.option("--merge", is_flag=True, help="Join several heads of the history.")
 @click.option("--name", "-n", default="", help="What follows the number in the file's name.")
 @click.option("--noinput", "--no-input", is_flag=True, help="Ask nothing; stop where an answer is needed.")
+@click.option("--scriptable", is_flag=True, help="Only the paths of new files on standard output.")
 @click.option("--rename", multiple=True, metavar="TABLE[.OLD]:NEW", callback=_pairs(":"), help="Answer: renamed.")
 @click.option("--no-rename", is_flag=True, help="Answer: nothing else was renamed.")
 @click.option("--default", multiple=True, metavar="TABLE.COLUMN=VALUE", callback=_pairs("="), help="For existing rows.")
-def makemigrations(runtime: Runtime, apps: tuple[str, ...], name: str, noinput: bool, **flags: Any) -> None:
+def makemigrations(
+    runtime: Runtime, apps: tuple[str, ...], name: str, noinput: bool, scriptable: bool, **flags: Any
+) -> None:
     """Write a revision for what the models have and the revisions lack; APP keeps to its tables."""
     from project.core.db.migrations import FOLDER, read, writing
 
@@ -47,13 +50,14 @@ def makemigrations(runtime: Runtime, apps: tuple[str, ...], name: str, noinput: 
         draft = asyncio.run(_compare(runtime, set(apps), noinput or not sys.stdin.isatty(), flags))
     if draft is None:
         what = "conflicts detected to merge." if flags["merge"] else "changes detected"
-        click.echo(f"No {what}" + (f" in {', '.join(apps)}" if apps else ""))
+        click.echo(f"No {what}" + (f" in {', '.join(apps)}" if apps else ""), err=scriptable)
         return
-    click.echo(f"Migrations for {', '.join(draft.apps) or 'the site'}:")
+    click.echo(f"Migrations for {', '.join(draft.apps) or 'the site'}:", err=scriptable)
     if not (flags["check"] or flags["dry_run"]):
-        click.echo(f"  {writing.write(draft, name=name).relative_to(FOLDER.parent)}")
+        path = writing.write(draft, name=name).relative_to(FOLDER.parent)
+        click.echo(path if scriptable else f"  {path}")
     for line in draft.lines:
-        click.echo(f"    {line}")
+        click.echo(f"    {line}", err=scriptable)
     if flags["check"]:
         sys.exit(1)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from project.core.management import CommandError, command
+from project.core.management import CommandError, command, say
 from project.core.runtime import Runtime
 
 
@@ -19,7 +19,7 @@ def labels_of(runtime: Runtime, wanted: Collection[str] = ()) -> list[str]:
     return labels
 
 
-@command()
+@command(epilog="Example: manage.py migrate 0003 --plan")
 @click.argument("app", required=False)
 @click.argument("revision", required=False)
 @click.option("--plan", is_flag=True, help="Show what would be done, and do nothing.")
@@ -34,9 +34,9 @@ def migrate(runtime: Runtime, app: str | None, revision: str | None, plan: bool,
     if plan or check:
         asyncio.run(_look(runtime, target, check))
         return
-    click.echo("Running migrations:")
-    if not asyncio.run(migrate_database(url, target, fake=fake, report=partial(click.echo, nl=False))):
-        click.echo("  No migrations to apply.")
+    say("Running migrations:")
+    if not asyncio.run(migrate_database(url, target, fake=fake, report=partial(say, nl=False))):
+        say("  No migrations to apply.")
 
 
 def _target(runtime: Runtime, app: str | None, revision: str | None) -> str:
@@ -45,7 +45,7 @@ def _target(runtime: Runtime, app: str | None, revision: str | None) -> str:
         way = f"`python3 manage.py migrate {revision}` takes the whole site there."
         raise CommandError(f"All apps share one history, so {app} has no state of its own: {way}", 2)
     if app in labels_of(runtime):
-        click.echo("All apps share one history: all of it is applied.")
+        say("All apps share one history: all of it is applied.")
         return "head"
     return app or "head"
 

@@ -7,7 +7,7 @@ from starlette.routing import Mount
 from project.core.management import Site
 
 
-@click.command()
+@click.command(epilog="Example: manage.py routes anyone")
 @click.argument("search", default="")
 @click.pass_obj
 def routes(site: Site, search: str) -> None:

@@ -14,13 +14,14 @@ from project.core.management import CommandError, Site
 GRACE_SECONDS = 1
 
 
-@click.command()
-@click.argument("address", default="127.0.0.1:8000", metavar="[[ADDR:]PORT]")
+@click.command(epilog="Example: manage.py runserver 0.0.0.0:8001")
+@click.argument("address", default="8000", metavar="[[ADDR:]PORT]")
+@click.option("--ipv6", "-6", is_flag=True, help="On ::1, where only a port is given.")
 @click.option("--noreload", is_flag=True, help="Do not restart, nor reload the browser, when a file changes.")
 @click.pass_obj
-def runserver(site: Site, address: str, noreload: bool) -> None:
+def runserver(site: Site, address: str, ipv6: bool, noreload: bool) -> None:
     """Serve the site on this machine and reload as you edit."""
-    host, port = _parse(address)
+    host, port = parse_address(address, "::1" if ipv6 else "127.0.0.1")
     settings = site.settings
     _refuse_taken(host, port)
     asyncio.run(make_first_tables(settings))
@@ -45,11 +46,12 @@ async def make_first_tables(settings: Settings) -> None:
         await migrate_database(settings.database_url)
 
 
-def _parse(address: str) -> tuple[str, int]:
+def parse_address(address: str, usual: str = "127.0.0.1") -> tuple[str, int]:
+    """Host and port of `8000` or `127.0.0.1:8000`; raises CommandError when it is neither."""
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise CommandError(f"{address!r} is not an address: write 8000 or 127.0.0.1:8000.", 2)
-    return host.strip("[]") or "127.0.0.1", int(port)
+    return host.strip("[]") or usual, int(port)
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -105,7 +107,7 @@ def _banner(settings: Settings, base: str, *, reload: bool) -> str:
 def _serve(host: str, port: int, *, reload: bool) -> None:
     import uvicorn
 
-    from project.core.web.server import SOCKETS, serve
+    from project.core.web.server import AS_HERE, serve
 
     folders = [str(ROOT / name) for name in ("project", "apps", "migrations") if (ROOT / name).is_dir()]
     config = uvicorn.Config(
@@ -114,10 +116,7 @@ def _serve(host: str, port: int, *, reload: bool) -> None:
         port=port,
         reload=reload,
         reload_dirs=folders if reload else None,
-        **SOCKETS,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
+        **AS_HERE,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -36,7 +36,7 @@ SHEET = """<!doctype html><meta charset="utf-8"><title>Screenshots</title>
 """
 
 
-@click.command()
+@click.command(epilog="Example: manage.py screenshots / /accounts/login --width 390")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder; else screenshots in DATA_DIR.")
 @click.option("--width", "widths", type=int, multiple=True, default=(360, 1440), show_default=True, help="In pixels.")

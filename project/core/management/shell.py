@@ -20,11 +20,13 @@ from project.core.runtime import Runtime
 BANNER = "`db` is a session (await db.commit() keeps your changes); models: {models}"
 
 
-@command()
+@command(epilog="Example: manage.py shell -c 'print(await db.get(User, ...))'")
 @click.option("-c", "--command", "source", help="Run this instead of asking; await works.")
-async def shell(runtime: Runtime, source: str | None) -> None:
+@click.option("--no-imports", is_flag=True, help="Without the models' names.")
+async def shell(runtime: Runtime, source: str | None, no_imports: bool) -> None:
     """Open a Python shell with await, a session and all models."""
-    models = {model.__name__: model for app in runtime.registry.apps for model in app.models}
+    apps = [] if no_imports else runtime.registry.apps
+    models = {model.__name__: model for app in apps for model in app.models}
     async with runtime.database.sessions[True]() as db:
         names: dict[str, Any] = {"runtime": runtime, "settings": runtime.settings, "db": db, **models}
         if source is None and not sys.stdin.isatty():

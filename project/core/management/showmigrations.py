@@ -9,7 +9,7 @@ from project.core.management.migrate import labels_of
 from project.core.runtime import Runtime
 
 
-@command()
+@command(epilog="Example: manage.py showmigrations accounts")
 @click.argument("apps", nargs=-1, metavar="[APP]...")
 @click.option("--list/--plan", "-l/-p", expose_value=False, help="The one history is list and plan at once.")
 def showmigrations(runtime: Runtime, apps: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ import click
 from project.core.management import Site
 
 
-@click.command()
+@click.command(epilog="Example: manage.py worker --queues default,mail --concurrency 50")
 @click.option("--queues", default="", help="Only these, separated by commas; all otherwise.")
 @click.option("--concurrency", type=click.IntRange(1, 1000), help="Jobs at once; WORKER_CONCURRENCY otherwise.")
 @click.pass_obj

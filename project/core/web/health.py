@@ -16,8 +16,8 @@ from project.core.web.deps import CurrentRuntime
 router = APIRouter()
 log = get_logger(__name__)
 PROBE_SECONDS = 2.0
-State = Literal["ok", "away", "pending"]
-NEEDED = {"database", "migrations"}  # without a worker or Redis a request is answered all the same
+State = Literal["ok", "away", "pending", "stopping"]
+NEEDED = {"process", "database", "migrations"}  # without a worker or Redis a request is answered all the same
 
 
 class Live(BaseModel):
@@ -41,7 +41,7 @@ async def live() -> Live:
 
 @router.get("/health/ready", include_in_schema=False)
 async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
-    """Look at the database, its migrations and the worker; 503 while the database or they are not ready.
+    """Look at the process, the database, its migrations and the worker; 503 while one of the first three is not ready.
 
     A worker or Redis that is away makes it "degraded" with 200: this process can do its own work.
     """
@@ -52,7 +52,9 @@ async def ready(runtime: CurrentRuntime, response: Response) -> Ready:
 
 
 async def parts_of(runtime: Runtime) -> dict[str, State]:
-    """The state of each part, within two seconds."""
+    """The state of each part, within two seconds; of a process that stops nothing else is asked."""
+    if runtime.closing.is_set():
+        return {"process": "stopping"}
     parts, carried = await asyncio.gather(_database(runtime), runtime.bus.answers())
     redis: dict[str, State] = {"redis": "ok" if carried else "away"}
     return parts | (redis if runtime.settings.REDIS_URL.get_secret_value() else {})

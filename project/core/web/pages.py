@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -16,6 +17,7 @@ from project.core.web.deps import session
 from project.core.web.flash import Flash
 from project.core.web.forms import reads_form
 from project.core.web.htmx import VARY, is_htmx
+from project.core.web.live import HEADER, asked_block
 from project.core.web.once import ASKER, by_form, once, routes_of
 
 
@@ -77,7 +79,7 @@ def render(
     flash: str = "",
     kind: str = "success",
 ) -> HTMLResponse:
-    """The whole page, or only `block` when htmx asks for a fragment.
+    """The whole page, or only `block` when htmx asks for a fragment, or only a live block when its page asks for it.
 
     Args:
         request: the request at hand.
@@ -93,19 +95,28 @@ def render(
     """
     env = request.app.state.templates
     said = [Flash(kind, flash)] if flash else []
-    fragment = block is not None and is_htmx(request)
+    moving = _live_block(request, env, template)
+    fragment = moving or (block if is_htmx(request) else None)
     scope = _shared(request) | (context or {}) | {"flashes": said if fragment else flashes.waiting(request) + said}
     if fragment:
-        html = render_block(env, template, block or "", scope)
-        html += str(env.globals["ui"].flashes(said, beside=True)) if said else ""
+        html = render_block(env, template, fragment, scope)
+        html += str(env.globals["ui"].flashes(said, beside=True)) if said and not moving else ""
     else:
         html = env.get_template(template).render(scope)
     response = HTMLResponse(html, status, headers)
     if block is not None:
         response.headers.add_vary_header(VARY)
+    if moving:
+        response.headers[HEADER] = moving
     if not fragment:
         flashes.clear(request, response)
     return response
+
+
+def _live_block(request: Request, env: Environment, template: str) -> str | None:
+    """What the page asks for, unless this template does not have it: an error page, the page after an end."""
+    asked = asked_block(request) if HEADER in request.headers else None
+    return asked if asked in env.get_template(template).blocks else None
 
 
 def _shared(request: Request) -> dict[str, Any]:

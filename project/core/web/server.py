@@ -1,12 +1,13 @@
-"""uvicorn as this house runs it: open streams end at once when it stops or reloads."""
+"""uvicorn as this house runs it."""
 
 import random
-import socket
+import signal
+import sys
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.supervisors import ChangeReload
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 SPREAD = 3.0  # seconds over which sockets are told to come again, when the process stops
 
@@ -43,27 +44,25 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 SOCKETS: dict[str, Any] = {"ws": SocketProtocol, "ws_max_size": 65_536, "ws_per_message_deflate": False}
-
-
-class Server(uvicorn.Server):
-    """Sets the site's `closing` (it is in the lifespan's state) before waiting for connections."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop: tell the streams first."""
-        if closing := self.lifespan.state.get("closing"):
-            closing.set()
-        await super().shutdown(sockets)
+AS_HERE: dict[str, Any] = SOCKETS | {"access_log": False, "server_header": False, "proxy_headers": False}
 
 
 def serve(config: uvicorn.Config) -> None:
-    """Serve until a signal comes; with `config.reload` in a process that is replaced when a file changes."""
-    server = Server(config)
+    """Serve until a signal comes: in this process, in `config.workers` of them, or anew whenever a file changes.
+
+    SIGHUP replaces several one after the other, each by one that is ready (SIGTTIN and SIGTTOU: one more, one less).
+    Ends with 0 on SIGTERM, raises SystemExit(1) when the site does not start.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it anew when all is closed
+    server = uvicorn.Server(config)
     try:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+        elif config.workers > 1:
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
         else:
             server.run()
     except KeyboardInterrupt:
         return
-    if not server.started and not config.should_reload:
+    if not server.started and not config.should_reload and config.workers == 1:
         raise SystemExit(1)

@@ -1,6 +1,7 @@
-"""The form, what it has done, and a gate that lets a test hold an answer back; a page that follows a stream."""
+"""The form, what it has done, and a gate that lets a test hold an answer back; pages that move by themselves."""
 
 import asyncio
+from collections import Counter
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -20,11 +21,13 @@ from project.core import (
     redirect,
     render,
 )
-from project.core.live import Event, stream
+from project.core.live import Event, publish, stream
 from project.core.templating import render_block
+from project.core.web.deps import SignedIn
 
 GRANTED: list[str] = []
 GATE = asyncio.Event()
+LIKES = Counter[str]()
 pages = APIRouter()
 
 
@@ -79,6 +82,20 @@ async def events(request: Request, runtime: CurrentRuntime, topic: str) -> Respo
         return render_block(request.app.state.templates, "lab/progress.html", "progress", event.data)
 
     return stream(request, runtime, topic, snapshot=snapshot, render=show, until=lambda event: event.data["done"] == 10)
+
+
+@pages.get("/likes/{name}", name="lab:likes")
+async def likes(request: Request, name: str, _: SignedIn) -> Response:
+    """A page with a live block, until there are five."""
+    return render(request, "lab/likes.html", {"name": name, "likes": LIKES[name]})
+
+
+@pages.post("/likes/{name}")
+async def like(name: str, db: DB, _: SignedIn) -> Response:
+    """One more."""
+    LIKES[name] += 1
+    await publish(db, f"lab.likes:{name}", Event("liked"))
+    return redirect("lab:likes", name=name)
 
 
 config = AppConfig(label="lab", title="Lab", pages=pages)

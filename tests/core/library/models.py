@@ -45,6 +45,7 @@ class Author(Kept, table=True):
 
     __tablename__ = "library_author"
     name: str = Field(max_length=40, unique=True)
+    note: str | None = Field(default=None, max_length=40)
     api_token: str = "hush-token"
 
 

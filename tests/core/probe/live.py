@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response, WebSocket
 from pydantic import BaseModel
 
-from project.core import DB, Conflict, CurrentRuntime
-from project.core.live import Event, publish, stream
+from project.core import DB, Conflict, CurrentRuntime, NotFound, render
+from project.core.live import Event, notify, publish, stream
 from project.core.web.deps import SignedIn
 from project.core.web.sockets import socket
 from tests.core.probe.models import Child
@@ -19,6 +19,7 @@ ASKED: list[str] = []  # what came last, each time that the log was asked
 api = APIRouter()
 pages = APIRouter()
 sockets = APIRouter()
+LIKES: dict[str, int] = {}  # {name: how many}
 RENDERED: list[str] = []  # of each event that became HTML, its type and id
 
 
@@ -27,6 +28,12 @@ class Told(BaseModel):
 
     types: list[str]
     fail: bool = False
+
+
+class Said(BaseModel):
+    """What a client may say."""
+
+    body: str
 
 
 @api.post("/tell")
@@ -65,6 +72,22 @@ async def log(request: Request, runtime: CurrentRuntime, endless: bool = False) 
     return stream(request, runtime, TOPIC, since=since, until=None if endless else lambda event: LAST[event.type])
 
 
+@pages.get("/likes/{name}", name="probe:likes")
+async def likes(request: Request, name: str) -> Response:
+    """How many like it: a live block until there are three; nothing is there that nobody has begun to count."""
+    if name not in LIKES:
+        raise NotFound
+    return render(request, "probe/likes.html", {"name": name, "likes": LIKES[name]})
+
+
+@api.post("/say")
+async def say(data: Said, db: DB, user: SignedIn, fail: bool = False) -> None:
+    """Tell whoever asks what they said."""
+    await notify(db, user, data.body, "success", "/probe/likes/it")
+    if fail:
+        db.add(Child(parent_id=999))
+
+
 @pages.get("/happening")
 async def happening(request: Request, runtime: CurrentRuntime) -> Response:
     """The same as HTML, of several lines."""
@@ -78,7 +101,7 @@ async def happening(request: Request, runtime: CurrentRuntime) -> Response:
     return stream(request, runtime, TOPIC, snapshot=snapshot, render=render)
 
 
-async def render(event: Event) -> str:
+async def draw(event: Event) -> str:
     """The event as HTML; a whisper looks like nothing."""
     RENDERED.append(f"{event.type} {event.id}".strip())
     return "" if event.type == "whisper" else f"<p>{event.type}</p>"
@@ -92,12 +115,6 @@ async def kept_since(last: str) -> list[Event]:
     return KEPT[start : start + PORTION]
 
 
-class Said(BaseModel):
-    """What a client may say."""
-
-    body: str
-
-
 @sockets.websocket("/state")
 async def state_socket(websocket: WebSocket, runtime: CurrentRuntime) -> None:
     """State first, then what happens."""
@@ -105,13 +122,13 @@ async def state_socket(websocket: WebSocket, runtime: CurrentRuntime) -> None:
     async def snapshot() -> list[Event]:
         return [Event("state", {"kept": len(KEPT)})]
 
-    await socket(websocket, runtime, TOPIC, snapshot=snapshot, render=render)
+    await socket(websocket, runtime, TOPIC, snapshot=snapshot, render=draw)
 
 
 @sockets.websocket("/log")
 async def log_socket(websocket: WebSocket, runtime: CurrentRuntime) -> None:
     """What is kept, for everybody."""
-    await socket(websocket, runtime, TOPIC, since=kept_since, render=render)
+    await socket(websocket, runtime, TOPIC, since=kept_since, render=draw)
 
 
 @sockets.websocket("/talk")
@@ -128,4 +145,4 @@ async def talk_socket(websocket: WebSocket, runtime: CurrentRuntime, user: Signe
         await runtime.bus.publish(TOPIC, KEPT[-1])
         return Event("heard")
 
-    await socket(websocket, runtime, TOPIC, since=kept_since, render=render, received=received)
+    await socket(websocket, runtime, TOPIC, since=kept_since, render=draw, received=received)

@@ -18,6 +18,7 @@ from project.core.management.environment.venv import BASE, DEV, Venv, build, lac
 __all__ = ["ROOT", "SetupStoppedError", "assets_present", "fetch_assets", "prepare", "stop_if_lacking"]
 ROOT = Path(__file__).resolve().parents[4]
 
+_VALUED = {"--settings", "--verbosity", "-v"}  # the word after one of these is no command
 _TESTING = {"test", "ci", "screenshots"}
 _SHOWING_PAGES = {"runserver"} | _TESTING
 _INTERACTIVE = {"migrate", "makemigrations", "createsuperuser", "changepassword", "check", "shell"} | _SHOWING_PAGES
@@ -38,7 +39,8 @@ def prepare(words: Sequence[str], root: Path = ROOT) -> None:
     """
     if os.environ.get("MANAGE_NO_BOOTSTRAP", "0") not in ("", "0"):
         return
-    command = next((word for word in words if not word.startswith("-")), "help")
+    pairs = zip(["", *words], words, strict=False)
+    command = next((word for before, word in pairs if word[:1] != "-" and before not in _VALUED), "help")
     asks = command == "help" or not {"-h", "--help"}.isdisjoint(words)
     try:
         _settle(Venv(root), DEV if command in _TESTING and not asks else BASE, asks)
