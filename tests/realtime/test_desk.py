@@ -15,6 +15,7 @@ from apps.realtime.models import Member, Message, Room
 from project.core import AsyncSession, NotFound, Principal, Runtime
 
 Crowd = list[Principal]
+SECONDS = 15
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ async def test_what_is_said_at_once_is_saved_in_order_in_few_transactions(
     desk = Desk(runtime)
     with monkeypatch.context() as patch:
         patch.setattr(runtime, "unit_of_work", counting)
-        await asyncio.gather(*(desk.say(crowd[each % 3], "lobby", str(each)) for each in range(30)))
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(desk.say(crowd[each % 3], "lobby", str(each)) for each in range(30)))
         await desk.say(crowd[0], "lobby", "later")
     assert await said(runtime) == [*((each + 1, str(each)) for each in range(30)), (31, "later")]
     assert len(begun) <= 3

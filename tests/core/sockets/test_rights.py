@@ -128,8 +128,9 @@ async def test_who_only_listens_does_not_use_their_session_and_who_speaks_does(
             await asked.wait()
             assert await seen() > timedelta(hours=11)
             await socket.send({"body": "hi"})
-            while await seen() > timedelta(hours=1):  # noqa: ASYNC110 - a table tells nobody
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(SECONDS):
+                while await seen() > timedelta(hours=1):  # noqa: ASYNC110 - a table tells nobody
+                    await asyncio.sleep(0.01)
 
 
 async def test_a_socket_lasts_so_long_then_its_client_comes_again(
