@@ -14,6 +14,7 @@ from project.core.testing.databases import PostgresDatabases, SQLiteFiles
 from project.core.testing.plugin import Manage
 
 APPS = ["apps.accounts", "apps.fetcher", "apps.realtime"]
+NEW = "sqlite:///%s/new.sqlite3"
 Databases = SQLiteFiles | PostgresDatabases
 
 
@@ -107,6 +108,11 @@ def test_a_damaged_file_loads_nothing(manage: Manage, tmp_path: Path) -> None:
     assert count(tmp_path, "accounts_user") == 0
 
 
+def test_loading_before_the_first_migrate_says_what_to_do(manage: Manage, tmp_path: Path) -> None:
+    answer = manage("loaddata", "probe_people", INSTALLED_APPS=[*APPS, "tests.core.probe"], DATABASE_URL=NEW % tmp_path)
+    assert (answer.exit_code, "manage.py migrate" in answer.output) == (1, True)
+
+
 def test_flush_asks_first(manage: Manage, tmp_path: Path) -> None:
     manage("seed", DEBUG=True)
     for typed, code, left in (("no\n", 0, 4), ("", 1, 4), ("yes\n", 0, 0)):
@@ -166,7 +172,8 @@ def test_cleanup_deletes_what_has_ended_and_says_how_much(manage: Manage, tmp_pa
 def test_seeding_twice_adds_nothing(manage: Manage) -> None:
     assert "fetcher: batches added: 1" in manage("seed", DEBUG=True).output
     rows = manage("dumpdata").stdout
-    assert {line.rpartition(" ")[2] for line in manage("seed", DEBUG=True).output.splitlines()} == {"0"}
+    again = manage("seed", DEBUG=True)
+    assert (again.exit_code, {line.rpartition(" ")[2] for line in again.output.splitlines()}) == (0, {"0"})
     assert manage("dumpdata").stdout == rows
     assert manage("seed", "nothing", DEBUG=True).exit_code == 2
 

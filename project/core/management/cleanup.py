@@ -6,10 +6,13 @@ from project.core.management import command, say
 from project.core.runtime import Runtime
 
 
-@command(epilog="Example: manage.py cleanup --dry-run    (Django's name for it, clearsessions, works, too)")
+@command(epilog="Example: manage.py cleanup --dry-run")
 @click.option("--dry-run", "-n", is_flag=True, help="Only say how much it would be.")
 async def cleanup(runtime: Runtime, dry_run: bool) -> None:
-    """Delete what has ended: sessions, tokens, jobs, keys. Workers do the same every hour."""
+    """Delete what has ended: sessions, tokens, jobs, keys. Workers do the same every hour.
+
+    Django's name for it, clearsessions, works, too.
+    """
     from project.core.jobs.chores import forget
 
     chores = {"core": forget} | {app.label: app.cleanup for app in runtime.registry.apps if app.cleanup}

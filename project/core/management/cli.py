@@ -109,6 +109,8 @@ def in_words() -> Iterator[None]:
             raise CommandError("The database has no tables yet: run `python3 manage.py migrate` first.") from error
         if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
             raise
+        if isinstance(error, TimeoutError):
+            raise CommandError("The database did not answer in time: is it away, or does somebody hold it?") from error
         reason = f"The database cannot be reached ({type(error).__name__})"
         raise CommandError(f"{reason}: is it running, and is DATABASE_URL right?") from error
 
@@ -175,6 +177,8 @@ def _with_shared(command: click.Command) -> click.Command:
     taken = {name for each in command.params for name in each.opts}
     if not command.context_settings.get("ignore_unknown_options"):
         command.params += [each for each in SHARED if taken.isdisjoint(each.opts)]
+        if command.epilog and command.epilog[0] != "\b":
+            command.epilog = f"\b\n{command.epilog}"  # an example is copied as one line
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         _with_shared(inner)
     return command

@@ -13,7 +13,7 @@ from project.core.runtime import Runtime
 ENDINGS = ["", *(f".{layout}{packed}" for layout in ("json", "jsonl") for packed in ("", ".gz", ".bz2", ".xz"))]
 
 
-@command(epilog="Example: manage.py loaddata people.json.gz    (or: … dumpdata | … loaddata -)")
+@command(epilog="Example: manage.py loaddata people.json.gz")
 @click.argument("fixtures", nargs=-1, required=True, metavar="FIXTURE...")
 @click.option("--app", help="Look into this app's folder fixtures only.")
 @click.option("--ignorenonexistent", "-i", is_flag=True, help="Pass over fields and models that are no more.")

@@ -9,7 +9,7 @@ import click
 from project.core.management import CommandError, Site, say
 
 
-@click.command(epilog="Example: manage.py openapi -o openapi.json    and later: manage.py openapi --check openapi.json")
+@click.command(epilog="Example: manage.py openapi -o openapi.json")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of the screen.")
 @click.option("--indent", type=click.IntRange(0, 8), default=2, show_default=True, help="Spaces to indent by.")
 @click.option("--check", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An older schema to keep.")
