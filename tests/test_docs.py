@@ -28,8 +28,6 @@ from tests.test_settings_file import all_settings
 
 pytestmark = pytest.mark.any_database
 
-# What other hands are writing; the tutorial is run up to the first of these that is not there yet.
-COMING = {"startapp", "startproject"}
 MADE = re.compile(r"(apps|templates|templates/mail|tests)/(blog|shop)\b")  # by the tutorial, or by you
 OURS = re.compile(r"(apps|migrations|project|static|templates|tests)/[\w./-]*")
 MORE = {"createsuperuser": ["--noinput"], "test": ["--backend", "sqlite", "-n", "0"]}  # words that spare a test time
@@ -66,9 +64,9 @@ def spans(name: str) -> list[str]:
 
 
 def known_commands() -> set[str]:
-    """The commands of manage.py, and those that are to come."""
+    """The commands of manage.py."""
     apps = Registry(Settings.model_fields["INSTALLED_APPS"].default)
-    return {*catalogue.CORE, *apps.commands, "help", *COMING}
+    return {*catalogue.CORE, *apps.commands, "help"}
 
 
 def known_ids(make_settings: MakeSettings) -> set[str]:
@@ -215,8 +213,6 @@ async def test_the_tutorial_works_as_it_is_typed(
             for line in text.splitlines():
                 left[line] -= 1
                 _, _, command, *words = shlex.split(line)
-                if command in COMING - {*catalogue.CORE}:
-                    return
                 if command != "runserver" and not left[line]:  # what is typed twice is run the last time
                     done = run_in_copy("manage.py", command, *words, *MORE.get(command, []))
                     assert done.returncode == ([command, *words] == WRONG), (line, done.stdout, done.stderr)

@@ -14,6 +14,7 @@ import pytest
 from apps.accounts.testing import PASSWORD
 from project.core.apps import Registry
 from project.core.management import CommandError, catalogue, command, say
+from project.core.management.ci import BESIDE_EACH_OTHER
 from project.core.management.cli import manage as group
 from project.core.management.test import _words
 from project.core.runtime import Runtime
@@ -22,7 +23,7 @@ from project.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = Registry(Settings.model_fields["INSTALLED_APPS"].default).commands
-ELSEWHERE = {"check", "startapp", "startproject", "core", "test"}  # `test --help` is pytest's
+ELSEWHERE = {"test"}  # `test --help` is pytest's
 
 
 def test_a_request_goes_through_the_whole_site_as_somebody(manage: Manage) -> None:
@@ -109,7 +110,7 @@ def test_sqlmigrate_takes_djangos_two_words(manage: Manage) -> None:
 
 
 def test_the_test_command_understands_djangos_words() -> None:
-    assert [*_words(None, None, [])] == ["-n", "auto", "--dist", "worksteal"]
+    assert [*_words(None, None, [])] == BESIDE_EACH_OTHER
     assert [*_words(None, None, ["--failfast", "--keepdb", "tests/core", "-k", "mail"])] == [
         "-x",
         "tests/core",

@@ -1,5 +1,6 @@
 """Everything a change has to pass, in one command."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ import click
 
 from project.core.conf import ROOT
 
-BESIDE_EACH_OTHER = ["-n", "auto", "--dist", "worksteal"]
+BESIDE_EACH_OTHER = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]  # they wait more than they compute
 STEPS = [
     ("Style", ["-m", "ruff", "check", "."]),
     ("Format", ["-m", "ruff", "format", "--check", "."]),

@@ -17,7 +17,7 @@ UNKNOWN = "This project has no record of the framework it was started with: name
 Changes = dict[str, str]  # {path: changed, added or removed}
 
 
-@click.command()
+@click.command(epilog="Example: manage.py core --diff")
 @click.option("--diff", is_flag=True, help="Show what this project changed, line by line.")
 @click.option(
     "--from", "source", type=click.Path(exists=True, path_type=Path), help="Compare with the framework there."

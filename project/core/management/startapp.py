@@ -8,7 +8,7 @@ from project.core.management import CommandError, command
 from project.core.runtime import Runtime
 
 
-@command()
+@command(epilog="Example: manage.py startapp blog Post title:str body:text published:bool")
 @click.argument("label")
 @click.argument("model", default="")
 @click.argument("fields", nargs=-1, metavar="[NAME:TYPE[?]]...")

@@ -20,7 +20,7 @@ OF_THIS_ONE = (
 NEEDED = "accounts"
 
 
-@click.command()
+@click.command(epilog="Example: manage.py startproject ../shop --name Shop --without fetcher,realtime")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="The name people read; made from the folder's otherwise.")
 @click.option("--without", default="", metavar="APP,APP", help="Leave these apps out: fetcher,realtime.")
