@@ -215,3 +215,10 @@ async def test_only_refusals_of_floods_wait(
     answer = await client.post("/api/v1/accounts/login", json={"email": "ann@example.com", "password": "x"})
     assert answer.status_code == error.status
     assert bool(asked) is waits
+
+
+@pytest.mark.parametrize("state", ["08006", "28P01", "3D000", "53300", "57P01", "40001"])
+def test_a_database_that_lets_nobody_in_is_away(state: str) -> None:
+    said = Exception("no")
+    vars(said)["sqlstate"] = state
+    assert refusal_of(DBAPIError("SELECT 1", {}, said)).status == 503

@@ -25,7 +25,7 @@ from project.core.testing.pages import Page, PageError
 from project.core.testing.rows import Rows, rows_of
 from project.core.web.limits import Limiter
 
-ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/_dev")
+ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/live", "/_dev")
 VALID, EMPTY, WRONG = CASES = ("valid data", "empty data", "wrong data")
 QUERIES_PER_PATH = 5
 LINES = "Words\nof a crawler"

@@ -198,7 +198,11 @@ def _of_integrity(error: exc.IntegrityError) -> Refusal:
 
 def _is_away(error: exc.DBAPIError) -> bool:
     state = sqlstate(error)
-    return error.connection_invalidated or state[:2] in ("08", "53", "57") or state in ("55P03", "40001", "40P01")
+    return (
+        error.connection_invalidated
+        or state[:2] in ("08", "28", "3D", "53", "57")
+        or state in ("55P03", "40001", "40P01")
+    )
 
 
 def _away(error: Exception) -> Refusal:
