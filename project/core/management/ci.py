@@ -9,7 +9,7 @@ import click
 
 from project.core.conf import ROOT
 
-BESIDE_EACH_OTHER = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]  # they wait more than they compute
+BESIDE_EACH_OTHER = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]  # they wait more than they compute
 STEPS = [
     ("Style", ["-m", "ruff", "check", "."]),
     ("Format", ["-m", "ruff", "format", "--check", "."]),
