@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+UNDER_WAY = 1.0  # seconds that a connection has to ask something, when the process stops
 SPREAD = 3.0  # seconds over which sockets are told to come again, when the process stops
 
 
@@ -43,8 +45,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             super().shutdown()
 
 
+class RequestProtocol(HttpToolsProtocol):
+    """Answers whoever has connected before the door closed and has not asked yet: their request is on its way."""
+
+    def shutdown(self) -> None:
+        asked = vars(self)["cycle"]
+        self.loop.call_later(0 if asked else UNDER_WAY, self._shutdown)
+
+    def _shutdown(self) -> None:
+        super().shutdown()
+
+
 SOCKETS: dict[str, Any] = {"ws": SocketProtocol, "ws_max_size": 65_536, "ws_per_message_deflate": False}
-AS_HERE: dict[str, Any] = SOCKETS | {"access_log": False, "server_header": False, "proxy_headers": False}
+AS_HERE: dict[str, Any] = SOCKETS | {
+    "http": RequestProtocol,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+}
 
 
 def serve(config: uvicorn.Config) -> None:
