@@ -1,6 +1,7 @@
 """Every form of this site does the same with htmx and without JavaScript."""
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 
 from apps.accounts.testing import PASSWORD, add_user, links_for, sign_in_as
@@ -17,6 +18,7 @@ VALUES = {
 }
 
 
+@pytest.mark.any_database
 async def test_every_form_does_the_same_with_htmx_and_without(shared_app: FastAPI, new_client: NewClient) -> None:
     async def nobody(_: httpx2.AsyncClient) -> None:
         await add_user(shared_app)

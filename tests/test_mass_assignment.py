@@ -168,6 +168,7 @@ async def example(app: FastAPI, ann: User, path: str, asked: set[str], required:
     return found
 
 
+@pytest.mark.any_database
 async def test_no_operation_of_the_api_takes_what_it_does_not_ask_for(
     shared_app: FastAPI, new_client: NewClient, make_settings: MakeSettings
 ) -> None:
@@ -217,6 +218,7 @@ class Stuffing(httpx2.ASGITransport):
         return await super().handle_async_request(request)
 
 
+@pytest.mark.any_database
 async def test_no_form_takes_what_it_does_not_ask_for(shared_app: FastAPI, new_client: NewClient) -> None:
     async def nobody(_: httpx2.AsyncClient) -> None:
         await add_user(shared_app)

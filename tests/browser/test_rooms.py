@@ -64,6 +64,7 @@ async def test_two_people_talk(visit: Visit) -> None:
     await bob.press(bob.page.get_by_role("button", name="Send"))
     await expect(ann.page.locator(".message-body").last).to_have_text("I am")
     await _say(ann.page, "Again")
+    await expect(ann.page.locator(".message")).to_have_count(3)
     await _say(ann.page, "\n".join(f"and line {number}" for number in range(40)))
     for each, mine, again in ((ann, [1, 0, 1, 1], [0, 0, 0, 1]), (bob, [0, 1, 0, 0], [0, 0, 0, 1])):
         await expect(each.page.locator(".message")).to_have_count(4)

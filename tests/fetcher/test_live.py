@@ -57,6 +57,7 @@ async def test_a_page_moves_until_its_batch_is_done(served: FastAPI) -> None:
     assert "data-live" not in listed
 
 
+@pytest.mark.any_database
 async def test_the_page_of_a_batch_that_is_deleted_is_told_so(served: FastAPI) -> None:
     served.state.runtime.provide(Transport, Script())
     async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=served.state.address, trust_env=False) as client:
