@@ -187,7 +187,9 @@ def test_tabs_are_links_of_which_one_is_current() -> None:
 
 def test_deleting_asks_first_with_and_without_javascript() -> None:
     html = draw("{{ ui.delete('p7', 'Delete', '/delete', 'Delete Hello?') }}")
-    assert '<a class="button button-quiet button-small" href="/delete" data-dialog="p7-dialog" hx-boost="false">' in html
+    assert (
+        '<a class="button button-quiet button-small" href="/delete" data-dialog="p7-dialog" hx-boost="false">' in html
+    )
     assert '<dialog class="dialog" id="p7-dialog" aria-labelledby="p7-title" aria-describedby="p7-text">' in html
     assert 'method="post" action="/delete"' in html
     assert 'hx-swap="delete"' in html

@@ -89,7 +89,7 @@ def _facts(spec: Spec) -> str:
 
 
 def _actions(spec: Spec) -> str:
-    return f"{{% block actions %}}\n{f'{WHOSE}{chr(10)}' if spec.public else ''}{{{{ ui.link_button(_(\"Edit\")"
+    return f'{{% block actions %}}\n{f"{WHOSE}{chr(10)}" if spec.public else ""}{{{{ ui.link_button(_("Edit")'
 
 
 def _acted(spec: Spec) -> str:
