@@ -20,6 +20,7 @@ from project.core.log import get_logger
 log = get_logger(__name__)
 KEPT, LONGEST = 500, 2000  # statements of one request; characters of one statement
 CORE = "project/core/"
+CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # these take time, but nobody wrote them
 
 
 class Statement(NamedTuple):
@@ -97,9 +98,10 @@ def watch(engine: Engine, slow: float) -> None:
 
 def _note(statement: str, context: Any, slow: float) -> None:
     seconds, asked = perf_counter() - vars(context).pop("began"), current.get() or Recording()
-    asked.count += 1
+    query = not statement.startswith(CONTROL)
+    asked.count += query
     asked.seconds += seconds
-    late, kept = 0 < slow <= seconds, asked.keep and len(asked.statements) < KEPT
+    late, kept = 0 < slow <= seconds, query and asked.keep and len(asked.statements) < KEPT
     if late or kept:
         sql, loads = " ".join(statement.split())[:LONGEST], context.execution_options.get("loads", "")
         told = Statement(sql, seconds, _place(), loads)

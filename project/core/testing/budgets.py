@@ -56,7 +56,7 @@ def excess(asked: Recording, most: int) -> str:
 @event.listens_for(Session, "do_orm_execute")
 def _name(state: ORMExecuteState) -> None:
     """Write the relationship, or else the model, that is loaded onto the statement."""
-    path = state.loader_strategy_path if state.is_relationship_load else None
-    related = [str(each) for each in path or () if isinstance(each, MapperProperty)]
+    path = state.loader_strategy_path.path if state.loader_strategy_path and state.is_relationship_load else ()
+    related = [str(each) for each in path if isinstance(each, MapperProperty)]
     mapper = state.bind_mapper
     state.update_execution_options(loads=related[-1] if related else mapper.class_.__name__ if mapper else "")

@@ -3,6 +3,7 @@
 import asyncio
 import linecache
 import platform
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from project.core.web.htmx import is_htmx
 
 log = get_logger(__name__)
 AROUND, LONGEST, MOST = 5, 400, 40  # lines around the one that failed; characters of a value; values of a frame
+
+CLAUSE = re.compile(r" (FROM|(?:LEFT OUTER )?JOIN|WHERE|GROUP BY|ORDER BY|VALUES|SET|RETURNING) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ async def explain(request: Request, error: Exception) -> Response | None:
 
 def _context(request: Request, error: Exception) -> dict[str, Any]:
     asked = recording.current.get() or recording.Recording()
-    sql = [(list(group), statement) for statement, group in groupby(asked.statements, lambda each: each.sql)]
+    sql = [(CLAUSE.sub(r"\n\1 ", text), [*same]) for text, same in groupby(asked.statements, lambda each: each.sql)]
     who = getattr(request.state, "principal", None)
     return {
         "chain": [_raised(how, each) for how, each in _chain(error)],
@@ -91,15 +94,16 @@ def _context(request: Request, error: Exception) -> dict[str, Any]:
         "tables": {
             "Path": _masked(request.path_params),
             "Query": _masked(request.query_params),
-            "Headers": _masked({name: value for name, value in request.headers.items() if name != "cookie"}),
             "Cookies": dict.fromkeys(request.cookies, MASK),
+            "Headers": _masked({name: value for name, value in request.headers.items() if name != "cookie"}),
         },
     }
 
 
 def _chain(error: BaseException) -> Iterator[tuple[str, BaseException]]:
     """What reached us first, then what led to it, each once."""
-    waiting, seen = [("", error)], set()
+    waiting: list[tuple[str, BaseException]] = [("", error)]
+    seen: set[int] = set()
     while waiting:
         how, each = waiting.pop(0)
         if id(each) in seen:
