@@ -15,7 +15,6 @@ from signal import SIGKILL, SIGTERM
 
 from tests.faults.lab import ROOT, free_port
 
-CONNECTIONS = 32
 START_SECONDS, END_SECONDS = 60.0, 15.0
 TICK = os.sysconf("SC_CLK_TCK")
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}  # in milliseconds
@@ -153,11 +152,11 @@ class Server:
         finally:
             connection.close()
 
-    def measure(self, address: Address, seconds: int, script: Path) -> Cell:
+    def measure(self, address: Address, seconds: int, connections: int, script: Path) -> Cell:
         """Have wrk ask for so long; an answer that is not the right one, before or after, counts as an error."""
         wrong = self.ask(address)[0] != address.status
         script.write_text(script_of(address))
-        words = [client(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script)]
+        words = [client(), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
         before = self.cpu()
         running = subprocess.Popen(
             [*words, f"http://127.0.0.1:{self.port}{address.path}"], stdout=subprocess.PIPE, text=True

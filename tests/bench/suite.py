@@ -2,7 +2,8 @@
 
 W1 to W10 are the works of tests/bench/comparing.py. Both sides have one process on one core, wrk asks on the other
 over 32 connections; in each round both are asked one after the other, and what counts is the median of the rounds'
-ratios. Beside the rate stands the processor time of a request, which holds on a busy machine, too.
+ratios. Beside the rate stands the processor time of a request, which holds on a busy machine, too: ask over one
+connection there, since what is under way at the end of a round was paid for and is not counted.
 
 Neither side writes a line for each request unless `log` is on. Both know who asks by a bearer token or cookie that is
 looked up in the database each time; the site besides asks its session row and rights. W9a asks who nobody is. The
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import logins
-from tests.bench.comparing import LOGINS, WORKS, Comparison, Starts, chosen, good, save, tell
+from tests.bench.comparing import LOGINS, WORKS, Comparison, Starts, chosen as chosen, good, save, tell
 from tests.bench.machine import Missing, client, cores
 from tests.bench.sides import Side, both
 from tests.faults.report import Report
@@ -35,12 +36,8 @@ class Plan:
     works: list[str]
     rounds: int
     seconds: int
-    log: bool = False
-
-    @classmethod
-    def of(cls, works: str, rounds: int, seconds: int, *, log: bool) -> "Plan":
-        """Raises ValueError for a work that there is not."""
-        return cls(chosen(works), rounds, seconds, log)
+    connections: int
+    log: bool
 
 
 def check(postgresql: str) -> None:
@@ -85,7 +82,7 @@ def _rounds(plan: Plan, site: Side, plain: Side, compared: list[Comparison], scr
             pair = [(site, each.site), (plain, each.plain)]
             for side, cells in pair if number % 2 else reversed(pair):
                 seconds = plan.seconds if number else 1
-                cell = side.server.measure(side.addresses[each.work], seconds, script)
+                cell = side.server.measure(side.addresses[each.work], seconds, plan.connections, script)
                 if number:  # the first round warms up
                     cells.append(cell)
         print(f"round {number} of {plan.rounds}" if number else "warmed up", flush=True)

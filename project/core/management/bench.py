@@ -12,10 +12,11 @@ from project.core.management import CommandError
 @click.option("--work", default="", metavar="W1,…", help="Some of W1 to W10; all otherwise, in less than six minutes.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Of which medians are taken.")
 @click.option("--seconds", type=click.IntRange(1, 60), default=2, show_default=True, help="Of each side in a round.")
+@click.option("--connections", type=click.IntRange(1, 500), default=32, show_default=True, help="Asking at once.")
 @click.option("--database", envvar="TEST_DATABASE_URL", default="", metavar="URL", help="A PostgreSQL server.")
 @click.option("--log", is_flag=True, help="Let both sides write a line for each request.")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure there.")
-def bench(work: str, rounds: int, seconds: int, database: str, log: bool, target: Path | None) -> None:
+def bench(work: str, database: str, target: Path | None, **options: int) -> None:
     """Measure the site beside a plain FastAPI app: ratios, latency, memory, start-up."""
     try:
         suite = importlib.import_module("tests.bench.suite")
@@ -24,7 +25,7 @@ def bench(work: str, rounds: int, seconds: int, database: str, log: bool, target
             raise
         raise CommandError("The benchmark is in tests/bench, which this copy of the project lacks.") from None
     try:
-        plan = suite.Plan.of(work, rounds, seconds, log=log)
+        plan = suite.Plan(suite.chosen(work), **options)
     except ValueError as error:
         raise CommandError(str(error), 2) from None
     try:

@@ -151,7 +151,7 @@ async def read_me(current_user: CurrentUser) -> Any:
 async def found(session: AsyncSession, user: User, q: str, limit: int, offset: int) -> tuple[list[Thing], int]:
     """The rows and their count, for both voices."""
     statement, counted = select(Thing), select(func.count()).select_from(Thing)
-    conditions = [Thing.owner_id == user.id, *([col(Thing.title).icontains(q)] if q else [])]
+    conditions: list[Any] = [Thing.owner_id == user.id, *([col(Thing.title).icontains(q)] if q else [])]
     count = (await session.exec(counted.where(*conditions))).one()
     statement = statement.where(*conditions).order_by(col(Thing.created_at).desc()).offset(offset).limit(limit)
     return list((await session.exec(statement)).all()), count
