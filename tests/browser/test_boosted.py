@@ -6,9 +6,9 @@ from playwright.async_api import expect
 
 from project.core.management import browsing
 from tests.browser.lab.app import GATE, GRANTED
-from tests.browser.test_accessibility import broken
 from tests.browser.test_keyboard import LIST, WHERE, tab_to
 from tests.browser.visitors import PLAIN, SCRIPTED, WITH_KEYBOARD, Look, Visit, labelled, of_look
+from tests.core.axe import broken
 
 HAS_FOCUS = "main => main.contains(document.activeElement)"
 

@@ -10,8 +10,8 @@ from playwright.async_api import expect
 
 from project.core.mail import Mailer, Message
 from project.core.mail.senders import Files
-from tests.browser.test_accessibility import broken, is_too_wide
 from tests.browser.visitors import EVERY, Look, Visit, of_look
+from tests.core.axe import broken, is_too_wide
 
 TEMPLATE = """{% extends "core/mail/base.html" %}
 {% block subject %}Confirm your address{% endblock %}
