@@ -57,7 +57,7 @@ class EnvSettings(BaseSettings):
 
 
 class AppSettings(EnvSettings):
-    """The base of an app's own settings; give it `env_prefix="FETCHER_"` in its model_config."""
+    """The base of an app's own settings; give it `env_prefix="BLOG_"` in its model_config."""
 
 
 def _advice(cls: type[EnvSettings], detail: Any) -> str:

@@ -20,7 +20,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 @click.command(
-    epilog='Example: manage.py request POST /api/v1/realtime/rooms --user ann@example.com --json \'{"title": "Tea"}\''
+    epilog='Example: manage.py request PATCH /api/v1/accounts/me --user ann@example.com --json \'{"name": "Ann"}\''
 )
 @click.argument("method", type=click.Choice(METHODS, case_sensitive=False))
 @click.argument("path")
