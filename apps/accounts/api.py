@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
 from apps.accounts import links_api, security_api, services, tokens_api
-from apps.accounts.identity import CurrentUser, InPerson, clear_cookie, cookie_name, set_cookie
+from apps.accounts.identity import CurrentAccount, CurrentUser, InPerson, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import (
     AccountDelete,
@@ -77,9 +77,9 @@ async def get_user(user_id: UserId, db: DB, user: CurrentUser) -> UserRead:
 
 
 @router.get("/me")
-async def get_me(db: DB, user: CurrentUser) -> UserRead:
+async def get_me(account: CurrentAccount) -> UserRead:
     """Show your account."""
-    return UserRead.model_validate(await services.get_user(db, user, user.id))
+    return account
 
 
 @router.patch("/me")
