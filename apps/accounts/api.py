@@ -22,8 +22,6 @@ from project.core import DB, CurrentRuntime, Limit, Offset, Page, Principal, nee
 from project.core.web.deps import CurrentLimiter
 
 router = APIRouter()
-for each in (links_api, security_api, tokens_api):
-    router.include_router(each.router)
 UserId = Annotated[UUID, Path(description="The person's id.")]
 
 
@@ -145,3 +143,7 @@ async def change_password(
     token = await services.change_password(manager, limiter, request, user, data)
     if token:
         set_cookie(response, runtime, token, None)
+
+
+for each in (links_api, security_api, tokens_api):  # last: routes are asked in their order
+    router.include_router(each.router)

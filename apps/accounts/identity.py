@@ -160,7 +160,7 @@ async def current_user(user: SignedIn, _: Annotated[str | None, Depends(bearer)]
 CurrentUser = Annotated[Principal, Depends(current_user)]
 
 
-async def current_account(conn: HTTPConnection, _: CurrentUser) -> UserRead:
+async def current_account(conn: HTTPConnection, _: SignedIn, __: Annotated[str | None, Depends(bearer)]) -> UserRead:
     """Whoever is signed in, as it was read when they were asked who they are; raises NotAuthenticated."""
     return UserRead.model_validate(conn.state.account)
 

@@ -76,7 +76,8 @@ class Database:
                 token = _current.set((session, task))
                 try:
                     yield session
-                    await session.commit()
+                    if write or session.changed:
+                        await session.commit()
                 finally:
                     _current.reset(token)
         except Exception as error:
