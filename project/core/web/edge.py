@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
+from project.core.db import recording
 from project.core.log import get_logger, request_id
 from project.core.web.problems import UNEXPECTED, answer
 from project.core.web.static.sources import PREFIX
@@ -42,7 +43,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.secure = settings.secure
+        self.secure, self.debug = settings.secure, settings.DEBUG
         self.alone, self.warned = not settings.TRUSTED_PROXIES, False
         self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
         always = HEADERS | ({"Strict-Transport-Security": STRICTLY} if self.secure else {})
@@ -65,6 +66,8 @@ class Edge:
         current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = current
         token = request_id.set(current)
+        asked = recording.current.get() or recording.Recording(keep=self.debug)
+        asked.scope, recorded = scope, recording.current.set(asked)
         status, started = 0, time.perf_counter()
         static = scope["path"].startswith(PREFIX)
 
@@ -76,17 +79,20 @@ class Edge:
                     message["headers"] = [*message["headers"], *self.usual, (b"x-request-id", current.encode())]
                 else:
                     self._add_headers(message, current, scope)
+                    if self.debug:
+                        took = asked.timing(time.perf_counter() - started)
+                        message["headers"].append((b"server-timing", took.encode()))
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
         except (ClientDisconnect, WebSocketDisconnect):
             log.info("the client left", path=scope["path"])
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
             if scope["type"] == "websocket" or status:
                 raise
-            response = await answer(Request(scope, receive), UNEXPECTED)
+            response = await answer(Request(scope, receive), UNEXPECTED, error)
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
@@ -94,6 +100,7 @@ class Edge:
                 level = logging.DEBUG if static or scope["path"] == "/_dev/reload" else logging.INFO
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
                     log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+            recording.current.reset(recorded)
             request_id.reset(token)
 
     def _add_headers(self, message: Message, current: str, scope: Scope) -> None:
