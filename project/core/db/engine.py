@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionma
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
+from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
 
@@ -40,9 +41,11 @@ class Database:
         self._settings = settings
         if self.is_sqlite:
             self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
+            watch(self.reader.sync_engine, settings.SLOW_QUERY_MS / 1000)
         else:
             self.engine = self._postgresql()
             self.reader = self.engine.execution_options(postgresql_readonly=True)
+        watch(self.engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
