@@ -108,6 +108,7 @@ def _mount_dev(app: FastAPI) -> None:
 
     for router in dev.routers:
         app.include_router(as_pages(router), include_in_schema=False, dependencies=[Depends(principal)])
+    app.state.explain = dev.explain
 
 
 def _templates(app: FastAPI, runtime: Runtime) -> Environment:

@@ -57,7 +57,7 @@ class EnvSettings(BaseSettings):
 
 
 class AppSettings(EnvSettings):
-    """The base of an app's own settings; give it `env_prefix="FETCHER_"` in its model_config."""
+    """The base of an app's own settings; give it `env_prefix="BLOG_"` in its model_config."""
 
 
 def _advice(cls: type[EnvSettings], detail: Any) -> str:
@@ -95,6 +95,7 @@ class Settings(EnvSettings):
     DB_POOL_OVERFLOW: int = Field(default=10, ge=0, le=200, description="More connections at peaks.")
     DB_POOL_TIMEOUT: float = Field(default=5, gt=0, le=60, description="Seconds to wait for a connection; then 503.")
     DB_STATEMENT_TIMEOUT: float = Field(default=5, gt=0, le=600, description="Seconds a PostgreSQL statement may take.")
+    SLOW_QUERY_MS: int = Field(default=200, ge=0, description="Statements as long as this are logged; 0: none are.")
     REDIS_URL: SecretStr = Field(
         default=SecretStr(""),
         description="redis://… or rediss://…; empty means jobs run and events travel inside one process.",
@@ -133,10 +134,7 @@ class Settings(EnvSettings):
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
     WORKER_THREADS: int = Field(
-        default=4,
-        ge=1,
-        le=64,
-        description="Jobs that one process runs at once in threads or child processes.",
+        default=4, ge=1, le=64, description="Jobs that one process runs at once in threads or child processes."
     )
     WORKER_GRACE: float = Field(
         default=15, ge=0, le=3600, description="Seconds that running jobs have to end when a process stops."

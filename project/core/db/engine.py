@@ -15,6 +15,7 @@ from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
 from project.core.db.outages import survive_outages
+from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
 
@@ -37,9 +38,11 @@ class Database:
         self._settings = settings
         if self.is_sqlite:
             self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
+            watch(self.reader.sync_engine, settings.SLOW_QUERY_MS / 1000)
         else:
             self.engine = self._postgresql()
             self.reader = self.engine.execution_options(postgresql_readonly=True)
+        watch(self.engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:

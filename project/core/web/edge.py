@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
+from project.core.db import recording
 from project.core.log import get_logger, request_id
 from project.core.web.problems import UNEXPECTED, answer
 from project.core.web.static.sources import PREFIX
@@ -41,7 +42,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.secure = settings.secure
+        self.secure, self.debug = settings.secure, settings.DEBUG
         self.alone, self.warned = not settings.TRUSTED_PROXIES, False
         self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
         usual = MutableHeaders()
@@ -64,6 +65,8 @@ class Edge:
         current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = current
         token = request_id.set(current)
+        asked = recording.current.get() or recording.Recording(keep=self.debug)
+        asked.scope, recorded = scope, recording.current.set(asked)
         status, started = 0, time.perf_counter()
         static = scope["path"].startswith(PREFIX)
 
@@ -76,6 +79,8 @@ class Edge:
                 else:
                     headers = MutableHeaders(raw=message.setdefault("headers", []))
                     headers["X-Request-ID"] = current
+                    if self.debug:
+                        headers.append("Server-Timing", asked.timing(time.perf_counter() - started))
                     self._add_headers(headers, scope["path"], personal=scope["state"].get("principal") is not None)
             await send(message)
 
@@ -83,11 +88,11 @@ class Edge:
             await self.app(scope, receive, send_with_headers)
         except (ClientDisconnect, WebSocketDisconnect):
             log.info("the client left", path=scope["path"])
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
             if scope["type"] == "websocket" or status:
                 raise
-            response = await answer(Request(scope, receive), UNEXPECTED)
+            response = await answer(Request(scope, receive), UNEXPECTED, error)
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
@@ -95,6 +100,7 @@ class Edge:
                 level = logging.DEBUG if static or scope["path"] == "/_dev/reload" else logging.INFO
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
                     log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+            recording.current.reset(recorded)
             request_id.reset(token)
 
     def _add_headers(self, headers: MutableHeaders, path: str, *, personal: bool) -> None:
