@@ -7,7 +7,7 @@ from playwright.async_api import Page
 from apps.accounts.testing import add_user, confirm_sign_ups, links_for
 from project.core.management import browsing
 from tests.browser.visitors import Visit
-from tests.core.axe import AXE, NOT_OURS, broken, is_too_wide, run_axe
+from tests.core.axe import NOT_OURS, broken, is_too_wide, run_axe
 
 
 async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit, site: FastAPI) -> None:
@@ -16,13 +16,11 @@ async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit
     for who, paths in {"": browsing.REFUSAL_PATHS, "member": [], "staff": []}.items():
         visitor = await visit(who=who)
         visitor.provokes = set(range(400, 600))
-        await visitor.page.add_init_script(AXE)
         for path in [*browsing.page_paths(site), *paths]:
             if path == "/" or path not in seen:  # for somebody else only the frame differs, and / shows that
                 trouble += await look_at(visitor.page, path, seen)
     visitor = await visit()
     visitor.provokes = {400, 422}
-    await visitor.page.add_init_script(AXE)
     for path, link in (await links_for(site, await add_user(site, "reader@example.com"))).items():
         await visitor.page.goto(link)
         trouble += await look_at(visitor.page, path, seen)
@@ -40,7 +38,6 @@ async def test_the_page_that_opens_an_account_does_so_too(
     confirm_sign_ups(site, monkeypatch)
     visitor = await visit()
     visitor.provokes = {422}
-    await visitor.page.add_init_script(AXE)
     seen: set[str] = set()
     await visitor.page.goto((await links_for(site, await add_user(site, "opener@example.com")))["/accounts/verify"])
     trouble = await look_at(visitor.page, "/accounts/verify", seen)
@@ -67,7 +64,6 @@ async def look_at(page: Page, path: str, seen: set[str]) -> list[str]:
 async def test_axe_would_find_what_it_is_there_for(visit: Visit) -> None:
     visitor = await visit()
     page = visitor.page
-    await page.add_init_script(AXE)
     await page.goto("/accounts/login")
     assert not await run_axe(page)
     await page.evaluate("""() => {

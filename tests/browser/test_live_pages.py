@@ -149,3 +149,13 @@ async def test_a_toast_is_shown_in_every_tab_and_waits_for_one(visit: Visit, run
     await ann.press(page.get_by_role("link", name="While you were away"))
     await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
     await until(runtime.bus, topic_of(who), listeners=1)
+
+
+async def test_a_toast_finds_whoever_works_in_the_admin(visit: Visit, runtime: Runtime) -> None:
+    ann = await visit(DESKTOP_LIGHT, who="staff")
+    await ann.page.goto("/admin/")
+    await is_live(ann.page)
+    await say(runtime, await id_of(ann, runtime), "Your export is ready", "success", "/fetcher/batches")
+    await expect(ann.page.get_by_role("link", name="Your export is ready")).to_be_visible()
+    await ann.page.get_by_role("button", name="Dismiss").click()
+    await expect(ann.page.locator("#toasts .flash")).to_have_count(0)

@@ -19,7 +19,7 @@ from project.core.management.scaffolding.plugging import with_app
 from project.core.management.scaffolding.spec import Spec
 from project.core.testing.plugin import Manage
 from tests.conftest import Run, manage_all
-from tests.core.axe import AXE, LOOKS, broken, is_too_wide
+from tests.core.axe import LOOKS, broken, is_too_wide
 from tests.core.conftest import serving, until_it_answers
 
 pytestmark = pytest.mark.any_database
@@ -76,7 +76,6 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
             await until_it_answers(client)
         async with browsing() as browser:
             page = await browser.new_page(base_url=url)
-            await page.add_init_script(AXE)
             await page.goto("/accounts/signup?next=/blog/posts")
             await page.get_by_label("E-mail").fill("ann@example.com")
             await page.get_by_label("Password", exact=True).fill("correct horse battery")

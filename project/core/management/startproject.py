@@ -15,7 +15,13 @@ from project.core.management import CommandError
 
 OF_THIS_ONE = (
     *("LICENSE", "README.md", "tests/bench/", "tests/faults/"),
-    *("tests/test_readme.py", "tests/test_seed.py", "tests/test_startproject.py", "tests/test_docs.py"),
+    *(
+        "tests/test_bench.py",
+        "tests/test_readme.py",
+        "tests/test_seed.py",
+        "tests/test_startproject.py",
+        "tests/test_docs.py",
+    ),
 )
 NEEDED = "accounts"
 

@@ -37,7 +37,7 @@ def _drop_tests(root: Path, label: str) -> None:
 
 
 def _drop_docs(docs: Path, label: str) -> None:
-    """Take away the lines of tables that name the app, and pages that are about it with what links to them."""
+    """Take away the lines of tables that name the app, and pages about it, with the items that link to them."""
     about = re.compile(rf"\bapps/{label}\b|/{label}/|\b{label.upper()}_")
     for page in docs.glob("*.md"):
         _drop_lines(page, rf"^\|.*({about.pattern}).*\n")
