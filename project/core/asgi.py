@@ -25,6 +25,7 @@ from project.core.web import docs, health, jobs, live, metrics, problems, ticket
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
+from project.core.web.leaving import Leaving
 from project.core.web.limits import Limiter
 from project.core.web.once import as_api
 from project.core.web.pages import as_pages
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(Edge, settings),
             Middleware(Guard, settings),
             Middleware(StaticLayer, static),
+            Middleware(Leaving),
             Middleware(BodyLimit, settings),
         ],
     )

@@ -1,9 +1,7 @@
 """The engine and its manners: nobody above this floor has to think of SQLite or PostgreSQL again."""
 
 import asyncio
-import math
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -12,18 +10,17 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
+from project.core.db.outages import survive_outages
 from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
 
 log = get_logger(__name__)
 WAL_TRIES = 50
-RESTED = 1.0  # seconds in the pool after which nobody knows whether a connection still stands
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
 
 
@@ -130,27 +127,9 @@ class Database:
                 },
             },
         )
-        ask_rested(engine)
+        survive_outages(engine)
         begin_writing(engine)
         return engine
-
-
-def ask_rested(engine: AsyncEngine) -> None:
-    """Ask a connection that has rested whether it still stands. SQLAlchemy's own pre-ping asks each time, and goes
-    three ways to the server and back for it: as many as a transaction of one statement.
-    """
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def _rest(_: Any, record: Any) -> None:
-        record.info["rests_since"] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _ask(dbapi: Any, record: Any, _: Any) -> None:
-        if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
-            try:
-                engine.dialect.do_ping(dbapi)
-            except engine.dialect.loaded_dbapi.Error as error:
-                raise InvalidatePoolError from error
 
 
 def begin_writing(engine: AsyncEngine) -> None:
