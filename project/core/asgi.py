@@ -60,8 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.static = static
     app.state.templates = _templates(app, runtime)
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
+    for router, prefix in ((health.router, "/health/"), (metrics.router, "/metrics")):
+        app.include_router(router)
+        _ask_only_below(app, prefix)
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)
