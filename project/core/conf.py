@@ -122,6 +122,8 @@ class Settings(EnvSettings):
     METRICS_TOKEN: SecretStr = Field(
         default=SecretStr(""), description="What a scraper sends as its bearer token; empty means there is no /metrics."
     )
+    STALL_SECONDS: float = Field(default=0.25, ge=0, le=60, description="Tell what holds up the loop so long; 0: no.")
+    OPENTELEMETRY: bool = Field(default=False, description="Send traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
     SILENCED_CHECKS: Names = Field(default=[], description="Ids of what `check` finds and this site means to be so.")
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")
@@ -133,10 +135,7 @@ class Settings(EnvSettings):
     HASH_WORKERS: int = Field(default=1, ge=1, le=32, description="Threads of one process that hash passwords.")
     WORKER_CONCURRENCY: int = Field(default=20, ge=1, le=1000, description="Jobs that one process runs at once.")
     WORKER_THREADS: int = Field(
-        default=4,
-        ge=1,
-        le=64,
-        description="Jobs that one process runs at once in threads or child processes.",
+        default=4, ge=1, le=64, description="Jobs that one process runs at once in threads or child processes."
     )
     WORKER_GRACE: float = Field(
         default=15, ge=0, le=3600, description="Seconds that running jobs have to end when a process stops."

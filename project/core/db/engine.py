@@ -14,16 +14,30 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
+from project.core.metrics import Histogram
 
 log = get_logger(__name__)
+WAITED = Histogram("db_wait_seconds", "How long a unit of work waited for its database connection.")
 WAL_TRIES = 50
 RESTED = 1.0  # seconds in the pool after which nobody knows whether a connection still stands
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    __module__ = AsyncAdaptedQueuePool.__module__  # where its own log lines go
+
+    def _do_get(self) -> Any:
+        began = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            WAITED.observe(time.perf_counter() - began)
 
 
 class Database:
@@ -43,6 +57,8 @@ class Database:
         else:
             self.engine = self._postgresql()
             self.reader = self.engine.execution_options(postgresql_readonly=True)
+        # Those that have a pool and events of their own.
+        self.engines = {"write": self.engine, "read": self.reader} if self.is_sqlite else {"all": self.engine}
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
@@ -91,6 +107,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=1 if write else 5,
             max_overflow=0 if write else 5,
             pool_timeout=self._settings.DB_POOL_TIMEOUT,
@@ -111,6 +128,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=settings.DB_POOL_SIZE,
             max_overflow=settings.DB_POOL_OVERFLOW,
             pool_timeout=settings.DB_POOL_TIMEOUT,

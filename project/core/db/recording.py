@@ -13,7 +13,7 @@ from project.core.db.engine import Database
 @contextmanager
 def recorded(database: Database) -> Iterator[list[tuple[str, float]]]:
     """The SQL of every statement from here on, without its values, and its seconds."""
-    engines = {database.engine.sync_engine, *([database.reader.sync_engine] if database.is_sqlite else [])}
+    engines = [engine.sync_engine for engine in database.engines.values()]
     found: list[tuple[str, float]] = []
     started: dict[int, float] = {}
 

@@ -34,9 +34,11 @@ def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurre
     """Serve the site in production. SIGHUP replaces the processes one by one, SIGTERM drains and ends them."""
     import uvicorn
 
+    from project.core import log
     from project.core.web import server
 
     settings = site.settings
+    log.configure(settings)  # of this process; each that it starts does it in project/asgi.py
     workers = workers or settings.WEB_CONCURRENCY
     if workers > 1 and not settings.REDIS_URL.get_secret_value():
         raise CommandError(

@@ -1,9 +1,10 @@
-"""The outermost layer: request id, access log, the last resort for errors, security headers."""
+"""The outermost layer: request id, access log, metrics, the last resort for errors, security headers."""
 
 import logging
 import re
 import secrets
 import time
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -11,10 +12,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
-from project.core.log import get_logger, request_id
+from project.core.log import about, get_logger
+from project.core.metrics import Counter, Gauge, Histogram
+from project.core.watchdog import ABOUT
 from project.core.web.problems import UNEXPECTED, answer
 from project.core.web.static.sources import PREFIX
 
+REQUESTS = Counter("http_requests_total", "Requests that have ended.", "method", "route", "status")
+TOOK = Histogram("http_request_seconds", "How long requests took, and streams stayed.", "method", "route")
+UNDER_WAY = Gauge("http_requests_under_way", "Requests that have not ended, streams among them.")
+GONE = 499  # the status, as nginx has it, of those whose client left before an answer began
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 log = get_logger("project.request")
 GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 POLICY = (  # style-src stands last: where a library needs inline styles, one word is added to it
@@ -34,6 +42,14 @@ def _believed(scope: Scope) -> bool:
     """Whether the server has put what X-Forwarded-For says in the place of the peer's address."""
     host = (scope.get("client") or ("",))[0]
     return bool(host) and host in ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that a request has found, such as /blog/posts/{post_id}; "none" for any other path."""
+    if scope["path"].startswith(PREFIX):
+        return f"{PREFIX}{{path}}"
+    found: Any = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return scope.get("root_path", "") + found.path_format if hasattr(found, "path_format") else "none"
 
 
 class Edge:
@@ -63,7 +79,10 @@ class Edge:
         given = Headers(scope=scope).get("x-request-id", "")
         current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = current
-        token = request_id.set(current)
+        with about(current), UNDER_WAY.up():
+            await self._answer(scope, receive, send, current)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
         status, started = 0, time.perf_counter()
         static = scope["path"].startswith(PREFIX)
 
@@ -91,11 +110,14 @@ class Edge:
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
-                elapsed = round((time.perf_counter() - started) * 1000, 1)
+                elapsed, method, route = time.perf_counter() - started, scope["method"], route_of(scope)
+                known = method if method in METHODS else "other"
+                REQUESTS.add(known, route, str(status or GONE))
+                TOOK.observe(elapsed, known, route)
                 level = logging.DEBUG if static or scope["path"] == "/_dev/reload" else logging.INFO
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
-                    log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
-            request_id.reset(token)
+                    ms = round(elapsed * 1000, 1)
+                    log.log(level, "request", method=method, path=scope["path"], route=route, status=status, ms=ms)
 
     def _add_headers(self, headers: MutableHeaders, path: str, *, personal: bool) -> None:
         """Add the headers of every answer, as far as the handler has not set them itself."""
@@ -110,3 +132,9 @@ class Edge:
             kept = not personal and not f"{path}/".startswith("/admin/")
             headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
             headers.add_vary_header("Cookie")
+
+
+ABOUT[Edge._answer.__code__] = lambda names: {
+    "request_id": names["current"],
+    "route": f"{names['scope'].get('method', 'WS')} {route_of(names['scope'])}",
+}
