@@ -1,10 +1,12 @@
 """What tests of several rooms share."""
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["manage.py", "pyproject.toml", "project", "apps", "templates", "static", "migrations"]
 TEST_PARTS = ["tests/__init__.py", "tests/core/__init__.py", "tests/core/probe", "tests/test_crawler.py"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+SEVERAL = """
+import json, os, runpy, sys
+from project.settings import Settings
+installed = Settings.model_fields["INSTALLED_APPS"].default
+for words, code in json.loads(sys.argv[1]):
+    sys.argv = words
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as end:
+        if (end.code or 0) != code:
+            sys.exit(f"{words} ended with {end.code}")
+    if "startapp" in words:  # as the next process finds it in the settings
+        installed = [*installed, f"apps.{words[2]}"]
+        os.environ["INSTALLED_APPS"] = ",".join(installed)
+"""
 
 
 @pytest.fixture
@@ -49,3 +66,10 @@ def run_in_copy(site_copy: Path, site_environment: dict[str, str]) -> Run:
         )
 
     return run
+
+
+def manage_all(run: Run, *lines: str, ends: Mapping[str, int] | None = None) -> None:
+    """What is typed after `manage.py`, line by line, in one process, as each of its own takes a while to start."""
+    typed = [(["manage.py", *shlex.split(line)], (ends or {}).get(line, 0)) for line in lines]
+    done = run("-c", SEVERAL, json.dumps(typed))
+    assert done.returncode == 0, (done.stdout, done.stderr)

@@ -28,8 +28,8 @@ TOP_LEVEL = {
 }
 FLOORS = [
     {"conf", "errors", "log", "identity", "templating", "checks", "signing", "pool", "closing", "redis"}
-    | {"metrics", "tracing", "watchdog"},
-    {"db", "live", "mail"},
+    | {"metrics", "tracing"},
+    {"db", "live", "mail", "watchdog"},
     {"jobs"},
     {"apps", "runtime"},
     {"reporting"},
@@ -39,9 +39,9 @@ FLOORS = [
     {"management", "testing"},
 ]
 BUDGETS = {  # lines of code: what a process of the site runs, what people use beside it, the test kit
-    "site": 8970,
-    "tools": 4000,
-    "kit": 1410,
+    "site": 9280,
+    "tools": 4250,
+    "kit": 1510,
 }
 TOOLS = [CORE / "management", CORE / "site_checks", CORE / "web" / "dev"]
 INSIDE_AN_APP = {
@@ -186,6 +186,7 @@ def test_the_site_runs_without_the_test_kit() -> None:
     for path in [*python_files(ROOT / "project"), ROOT / "manage.py"]:
         if not path.is_relative_to(CORE / "testing") and not path.is_relative_to(SCAFFOLD / "tests"):
             kit = {each for each in imports(path) if re.match(r"project\.core\.testing|pytest|selectolax|httpx2", each)}
+            kit -= {"httpx2"} if path == CORE / "management" / "request.py" else set()  # which is a client, too
             assert not kit, f"{path.name} imports {kit}"
 
 

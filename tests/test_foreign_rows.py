@@ -8,7 +8,6 @@ from uuid import UUID
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import MetaData
 
 from apps.accounts.models import ApiToken, Session, User
 from apps.accounts.testing import add_user, sign_in_as
@@ -92,13 +91,12 @@ async def test_a_foreign_row_is_a_404_like_a_missing_one(
     await sign_in_as(theirs, app, bob)
     assert {"GET /api/v1/accounts/users/{user_id}", "POST /jobs/{job_id}/cancel"} <= addresses.keys()
     assert set(walks.ROWS) <= set(addresses.values())
-    tables = MetaData()
     for name, of in addresses.items():
         assert of in ROWS, f"{name}: tell ROWS how to add a row for {of!r}"
         method, _, path = name.partition(" ")
         async with app.state.runtime.unit_of_work() as db:
             foreign = await ROWS[of](db, bob)
-        before = await rows_of(app.state.runtime.database, tables, set())
+        before = await rows_of(app.state.runtime.database, set())
         answers = []
         for wanted in (foreign, uuid7()):
             url = re.sub(r"{\w+}", str(wanted), path)
@@ -107,7 +105,7 @@ async def test_a_foreign_row_is_a_404_like_a_missing_one(
             answers.append(told(answer, wanted))
         assert answers[0][0] == 404, name
         assert answers[0] == answers[1], name
-        assert await rows_of(app.state.runtime.database, tables, set()) == before, name
+        assert await rows_of(app.state.runtime.database, set()) == before, name
 
 
 async def test_the_owner_finds_it_there(app: FastAPI, new_client: NewClient, addresses: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from project.core.live import Event, notify, publish
 from project.core.live.notices import topic_of
 from project.core.management import catalogue
 from project.core.testing.plugin import Manage, RecordedBus
-from tests.conftest import Run
+from tests.conftest import Run, manage_all
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -51,10 +51,8 @@ def test_the_blog_works_as_printed(site_copy: Path, run_in_copy: Run) -> None:
     services.write_text(written.replace("Slice, get_or_404", "Slice, enqueue, get_or_404"))
     for name, content in files.items():
         (site_copy / name).write_text(content)
+    manage_all(run_in_copy, "migrate", "makemigrations --check", "check")
     for words in [
-        ("manage.py", "migrate"),
-        ("manage.py", "makemigrations", "--check"),
-        ("manage.py", "check"),
         ("-m", "ruff", "check", "apps/diary", "tests/diary"),
         ("-m", "ruff", "format", "--check", "apps/diary", "tests/diary"),
         ("manage.py", "test", "tests/diary"),

@@ -29,7 +29,6 @@ class UserAdmin(ModelAdmin, model=User):
     column_list = [User.email, User.name, User.is_active, User.is_staff, User.created_at]
     column_searchable_list = [User.email, User.name]
     column_sortable_list = [User.email, User.name, User.created_at]
-    column_default_sort = [(User.created_at, True)]
     column_filters = [
         BooleanFilter("is_active", title="Active"),
         BooleanFilter("is_staff", title="Staff"),
@@ -117,7 +116,6 @@ class ApiTokenAdmin(Theirs, model=ApiToken):
     column_list = [ApiToken.user_id, ApiToken.name, ApiToken.last_used_at, ApiToken.expires_at]
     column_searchable_list = [ApiToken.name]
     column_sortable_list = [ApiToken.created_at, ApiToken.last_used_at, ApiToken.expires_at]
-    column_default_sort = [(ApiToken.created_at, True)]
 
 
 class EventAdmin(ModelAdmin, model=Event):

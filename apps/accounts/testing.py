@@ -2,28 +2,43 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.requests import HTTPConnection
 
+from apps.accounts import manager
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.identity import cookie_name
-from apps.accounts.manager import HASHER, UserManager
+from apps.accounts.manager import UserManager
 from apps.accounts.models import Group, Membership, User
 from apps.accounts.services import open_browser_session
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of people who exist in tests only
-_HASH = HASHER.hash(PASSWORD)
+QUICK = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
 SignIn = Callable[..., Awaitable[User]]
 MakeUser = Callable[..., Awaitable[User]]
 
 
 def pytest_configure() -> None:
-    """Tests sign up as in development, and are signed in at once; the fixture `confirming` is for the others."""
+    """Tests sign up as in development, and are signed in at once; the fixture `confirming` is for the others.
+
+    Hashing costs them next to nothing, for nobody's password either.
+    """
     os.environ.setdefault("ACCOUNTS_SIGNUP", "open")
+    manager.HASHER.password_hash, manager.NOBODY = QUICK, QUICK.hash(token_urlsafe())
+
+
+@cache
+def hashed() -> str:
+    """The hash of PASSWORD."""
+    return manager.HASHER.hash(PASSWORD)
 
 
 def every(*subjects: str) -> list[str]:
@@ -36,7 +51,7 @@ async def add_user(
 ) -> User:
     """A person whose password is PASSWORD; with permissions they are in a group of their own that has these."""
     async with app.state.runtime.unit_of_work() as db:
-        user = User(email=email, hashed_password=_HASH, **values)
+        user = User(email=email, hashed_password=hashed(), **values)
         db.add(user)
         if permissions:
             group = Group(name=f"Group of {email}", permissions=list(permissions))
@@ -57,11 +72,11 @@ async def sign_in_as(client: httpx2.AsyncClient, app: FastAPI, user: User) -> No
 async def links_for(app: FastAPI, user: User, new_email: str = "new@example.com") -> dict[str, str]:
     """{page: link} as mails bring them to this person, without the mail."""
     async with app.state.runtime.unit_of_work(write=False) as db:
-        manager = UserManager(db, app.state.runtime)
+        flows = UserManager(db, app.state.runtime)
     tokens = {
-        "/accounts/reset": manager.token(user, manager.reset_password_token_audience, 60),
-        "/accounts/verify": manager.token(user, manager.verification_token_audience, 60),
-        "/accounts/email/confirm": manager.email_token(user, new_email),
+        "/accounts/reset": flows.token(user, flows.reset_password_token_audience, 60),
+        "/accounts/verify": flows.token(user, flows.verification_token_audience, 60),
+        "/accounts/email/confirm": flows.email_token(user, new_email),
     }
     return {page: f"{page}?token={token}" for page, token in tokens.items()}
 

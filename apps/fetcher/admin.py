@@ -14,7 +14,6 @@ from project.core import ModelAdmin
 class BatchAdmin(ModelAdmin, model=Batch):
     """What people submitted, and how far it is."""
 
-    name_plural = "Batches"
     icon = "fa-solid fa-layer-group"
     can_create = can_edit = False
     column_list = [
@@ -23,7 +22,6 @@ class BatchAdmin(ModelAdmin, model=Batch):
     ]
     column_searchable_list = [Batch.title]
     column_sortable_list = [Batch.created_at, Batch.total, Batch.failed]
-    column_default_sort = [(Batch.created_at, True)]
     column_filters: ClassVar[list[Any]] = [
         StaticValuesFilter("status", [(status.value, status.value.capitalize()) for status in Status])
     ]

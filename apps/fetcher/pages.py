@@ -32,7 +32,7 @@ async def list_batches(
 ) -> Response:
     """The newest batches first."""
     batches = await services.list_batches(db, user, wanted.page(page))
-    return render(request, "fetcher/batch_list.html", {"batches": batches, "wanted": wanted}, block="batches")
+    return render(request, "fetcher/batch_list.html", {"batches": batches, "wanted": wanted}, block="rows")
 
 
 @router.get("/batches/new", name="fetcher:new")

@@ -50,7 +50,6 @@ class MessageAdmin(ModelAdmin, model=Message):
     column_list = [Message.created_at, Message.room_id, Message.author_id, Message.body, Message.removed]
     column_searchable_list = [Message.body]
     column_sortable_list = [Message.created_at]
-    column_default_sort = [(Message.created_at, True)]
 
     async def remove(self, db: AsyncSession, row: Message) -> None:
         """Keep its place, so that whoever is away learns of it."""

@@ -53,7 +53,7 @@ async def list_rooms(request: Request, db: DB, user: CurrentUser, q: Search = ""
     """The rooms with the latest message first."""
     rooms = await services.list_rooms(db, user, q=q, limit=SIZE, offset=SIZE * (page - 1))
     joined = {each.slug for each in await services.read_rooms(db, user, rooms.items) if each.joined}
-    return render(request, "realtime/room_list.html", {"rooms": rooms, "joined": joined, "q": q}, block="rooms")
+    return render(request, "realtime/room_list.html", {"rooms": rooms, "joined": joined, "q": q}, block="rows")
 
 
 @router.get("/rooms/new", name="realtime:new")

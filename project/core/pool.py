@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
@@ -11,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from project.core.errors import Unavailable
 
 RETRY_AFTER = 1  # second
+NICE = 10
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,10 +26,14 @@ class ThreadPool:
         workers: how many threads.
         queue: how many calls may wait or run; one more raises Unavailable.
         patience: seconds; what waits longer raises Unavailable in place of beginning.
+        yields: the event loop and every other thread come first when cores are short (Linux, where a thread has its
+            own priority; elsewhere it is as any thread).
     """
 
-    def __init__(self, name: str, workers: int, queue: int, patience: float = inf) -> None:
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    def __init__(self, name: str, workers: int, queue: int, patience: float = inf, *, yields: bool = False) -> None:
+        self._executor = ThreadPoolExecutor(
+            workers, thread_name_prefix=name, initializer=_step_back if yields else None
+        )
         self._room = queue
         self._patience = patience
         self._waiting = 0
@@ -59,6 +66,10 @@ class ThreadPool:
     def close(self) -> None:
         """Refuse new calls and forget the waiting ones."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _step_back() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _begin(by: float, call: Callable[[], T]) -> T:

@@ -42,7 +42,7 @@ class Runtime:
         self.database.info["bus"] = self.bus
         self.presence = Presence(self.database)
         self.mail = Mailer(settings, [app.path for app in self.registry.apps], self.url)
-        self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE, HASH_PATIENCE)
+        self.hashing = ThreadPool("hash", settings.HASH_WORKERS, settings.HASH_QUEUE, HASH_PATIENCE, yields=True)
         self.threads = ThreadPool("job", settings.WORKER_THREADS, queue=10_000)
         self.beside = asyncio.Semaphore(settings.WORKER_THREADS)  # jobs that run in threads or processes
         self.queue = Queue(self.registry.jobs, Doorbell(settings.REDIS_URL) if self._redis else NearBell())

@@ -107,10 +107,10 @@ def p99(values: list[float]) -> float:
     return quantiles(values, n=100)[98]
 
 
-async def compare(report: Report, port: int, cookie: str, password: str) -> None:
+async def compare(report: Report, port: int, cookie: str, password: str, rounds: int) -> None:
     p99s: dict[str, list[tuple[float, float]]] = {kind: [] for kind in OTHERS}
     statuses, spent = Counter[int](), list[float]()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         idle = await measure(port, cookie, SECONDS)
         words = [sys.executable, "-m", "tests.bench.logins", "flood", str(port), password]
         pipe = asyncio.subprocess.PIPE
@@ -143,7 +143,7 @@ async def prepare(url: str) -> None:
         db.add(User(email="staff@example.com", hashed_password=hashed, is_verified=True, is_superuser=True))
 
 
-async def run(report: Report, rate: str | None, password: str) -> None:
+async def run(report: Report, rate: str | None, password: str, rounds: int = ROUNDS) -> None:
     limits = {f"ACCOUNTS_LOGIN_RATE_{whose}": rate for whose in ("ACCOUNT", "ADDRESS")} if rate else {}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -162,21 +162,26 @@ async def run(report: Report, rate: str | None, password: str) -> None:
         staff = Caller(port)
         body = f'{{"email": "staff@example.com", "password": "{PASSWORD}"}}'.encode()
         assert (await staff.send("POST", "/api/v1/accounts/login", body))[0] == 200
-        await compare(report, port, staff.cookie, password)
+        await compare(report, port, staff.cookie, password, rounds)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
 
 
-async def main(url: str) -> None:
-    os.environ |= {
+def environment(folder: str) -> dict[str, str]:
+    """The site's settings, but for its database."""
+    return {
         "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz",
         "DEBUG": "false",
         "MAIL_URL": "file:",
-        "DATA_DIR": tempfile.mkdtemp(),
+        "DATA_DIR": folder,
         "SITE_URL": "http://127.0.0.1",
         "LOG_LEVEL": "ERROR",
     }
+
+
+async def main(url: str) -> None:
+    os.environ |= environment(tempfile.mkdtemp())
     await prepare(url)
     report = Report()
     for name, (rate, password) in FLOODS.items():

@@ -1,10 +1,5 @@
 """WCAG 2.2 AA by axe-core: every page there is and every form it refuses, in both themes and widths."""
 
-import json
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal
-
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
@@ -12,49 +7,7 @@ from playwright.async_api import Page
 from apps.accounts.testing import add_user, confirm_sign_ups, links_for
 from project.core.management import browsing
 from tests.browser.visitors import Visit
-
-SPEC = find_spec("axe_playwright_python")  # a wheel around axe.min.js, which is all we take of it
-AXE = (Path(((SPEC and SPEC.submodule_search_locations) or [""])[0]) / "axe.min.js").read_text()
-STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-LOOKS: list[tuple[Literal["light", "dark"], tuple[int, int]]] = [("light", (360, 740)), ("dark", (1440, 900))]
-# Where the markup is somebody else's: the rules it breaks, and whose it is.
-NOT_OURS = {
-    "/admin": {
-        "listitem": "SQLAdmin's menu items stand in no list",
-        "button-name": "SQLAdmin's button that empties the search shows only a cross",
-    },
-    "/api/docs": {
-        "color-contrast": "Swagger UI's badges and buttons",
-        "nested-interactive": "Swagger UI's operation is a button with a link in it",
-        "target-size": "Swagger UI's links to an operation stand close",
-    },
-}
-
-
-async def run_axe(page: Page, *rules: str) -> list[dict[str, str]]:
-    """What the page as it stands breaks, of the standard or of the named rules."""
-    options = {"resultTypes": ["violations"], "preload": False, "runOnly": list(rules or STANDARD)}
-    brief = "rule.nodes.map(node => ({rule: rule.id, where: node.target.join(' '), why: node.failureSummary}))"
-    found: list[dict[str, str]] = await page.evaluate(
-        f"async () => (await axe.run({json.dumps(options)})).violations.flatMap(rule => {brief})"
-    )
-    return found
-
-
-async def broken(page: Page, name: str) -> list[str]:
-    """Our violations on a phone in the light or, for every other page, on a desk in the dark: axe takes long."""
-    excused = {rule for start, rules in NOT_OURS.items() if name.startswith(start) for rule in rules}
-    theme, (width, height) = LOOKS[len(name) % 2]
-    await page.set_viewport_size({"width": width, "height": height})
-    await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    return [f"{name} at {width}: {each}" for each in await run_axe(page) if each["rule"] not in excused]
-
-
-async def is_too_wide(page: Page) -> bool:
-    """Whether one has to scroll sideways on the narrowest screen that WCAG asks about (1.4.10)."""
-    await page.set_viewport_size({"width": 320, "height": 640})
-    wide: bool = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    return wide
+from tests.core.axe import NOT_OURS, broken, is_too_wide, run_axe
 
 
 async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit, site: FastAPI) -> None:
@@ -63,13 +16,11 @@ async def test_every_page_keeps_wcag_2_2_aa_and_fits_a_narrow_phone(visit: Visit
     for who, paths in {"": browsing.REFUSAL_PATHS, "member": [], "staff": []}.items():
         visitor = await visit(who=who)
         visitor.provokes = set(range(400, 600))
-        await visitor.page.add_init_script(AXE)
         for path in [*browsing.page_paths(site), *paths]:
             if path == "/" or path not in seen:  # for somebody else only the frame differs, and / shows that
                 trouble += await look_at(visitor.page, path, seen)
     visitor = await visit()
     visitor.provokes = {400, 422}
-    await visitor.page.add_init_script(AXE)
     for path, link in (await links_for(site, await add_user(site, "reader@example.com"))).items():
         await visitor.page.goto(link)
         trouble += await look_at(visitor.page, path, seen)
@@ -87,7 +38,6 @@ async def test_the_page_that_opens_an_account_does_so_too(
     confirm_sign_ups(site, monkeypatch)
     visitor = await visit()
     visitor.provokes = {422}
-    await visitor.page.add_init_script(AXE)
     seen: set[str] = set()
     await visitor.page.goto((await links_for(site, await add_user(site, "opener@example.com")))["/accounts/verify"])
     trouble = await look_at(visitor.page, "/accounts/verify", seen)
@@ -114,7 +64,6 @@ async def look_at(page: Page, path: str, seen: set[str]) -> list[str]:
 async def test_axe_would_find_what_it_is_there_for(visit: Visit) -> None:
     visitor = await visit()
     page = visitor.page
-    await page.add_init_script(AXE)
     await page.goto("/accounts/login")
     assert not await run_axe(page)
     await page.evaluate("""() => {

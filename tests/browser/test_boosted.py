@@ -6,9 +6,9 @@ from playwright.async_api import expect
 
 from project.core.management import browsing
 from tests.browser.lab.app import GATE, GRANTED
-from tests.browser.test_accessibility import AXE, broken
 from tests.browser.test_keyboard import LIST, WHERE, tab_to
 from tests.browser.visitors import PLAIN, SCRIPTED, WITH_KEYBOARD, Look, Visit, labelled, of_look
+from tests.core.axe import broken
 
 HAS_FOCUS = "main => main.contains(document.activeElement)"
 
@@ -68,7 +68,6 @@ async def test_without_javascript_a_double_click_has_one_effect_too(visit: Visit
 @of_look(WITH_KEYBOARD)
 async def test_the_page_of_all_components_is_accessible_and_walked_by_tab(visit: Visit, look: Look) -> None:
     page = (await visit(look, reduced_motion="reduce")).page
-    await page.add_init_script(AXE)
     assert await browsing.show(page, "/_dev/ui")
     controls = await page.evaluate(LIST)
     reached = set()

@@ -117,10 +117,10 @@ async def test_without_javascript_there_is_a_link(visit: Visit) -> None:
 async def test_a_toast_is_shown_in_every_tab_and_waits_for_one(visit: Visit, runtime: Runtime) -> None:
     ann = await visit(PHONE_DARK, who="member")
     who, page, other = await id_of(ann, runtime), ann.page, await ann.page.context.new_page()
-    for each, path in ((page, "/lab/wish"), (other, "/fetcher/batches")):
+    for each, path in ((page, "/lab/wish"), (other, "/accounts/sessions")):
         await each.goto(path)
         await is_live(each)
-    await say(runtime, who, "Export <b>ready</b>", "success", "/fetcher/batches")
+    await say(runtime, who, "Export <b>ready</b>", "success", "/accounts/sessions")
     toast = page.locator("#toasts .flash")
     await expect(toast).to_have_text("Export <b>ready</b>")
     await say(runtime, who, "Careful", "warning")
@@ -143,9 +143,19 @@ async def test_a_toast_is_shown_in_every_tab_and_waits_for_one(visit: Visit, run
     for each in (page, other):
         await each.evaluate(HIDE, True)
     await until(runtime.bus, topic_of(who), listeners=0)
-    await say(runtime, who, "While you were away", "info", "/fetcher/batches/new")
+    await say(runtime, who, "While you were away", "info", "/accounts/activity")
     await page.evaluate(HIDE, False)
     await expect(toast).to_have_text("While you were away")
     await ann.press(page.get_by_role("link", name="While you were away"))
-    await expect(page.get_by_role("heading", name="New batch")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
     await until(runtime.bus, topic_of(who), listeners=1)
+
+
+async def test_a_toast_finds_whoever_works_in_the_admin(visit: Visit, runtime: Runtime) -> None:
+    ann = await visit(DESKTOP_LIGHT, who="staff")
+    await ann.page.goto("/admin/")
+    await is_live(ann.page)
+    await say(runtime, await id_of(ann, runtime), "Your export is ready", "success", "/fetcher/batches")
+    await expect(ann.page.get_by_role("link", name="Your export is ready")).to_be_visible()
+    await ann.page.get_by_role("button", name="Dismiss").click()
+    await expect(ann.page.locator("#toasts .flash")).to_have_count(0)

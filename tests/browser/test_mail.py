@@ -10,8 +10,8 @@ from playwright.async_api import expect
 
 from project.core.mail import Mailer, Message
 from project.core.mail.senders import Files
-from tests.browser.test_accessibility import AXE, broken, is_too_wide
 from tests.browser.visitors import EVERY, Look, Visit, of_look
+from tests.core.axe import broken, is_too_wide
 
 TEMPLATE = """{% extends "core/mail/base.html" %}
 {% block subject %}Confirm your address{% endblock %}
@@ -73,7 +73,6 @@ async def test_a_mail_and_its_page_are_accessible(visit: Visit, mailer: Mailer, 
     await mailer.send(mailer.render("core/mail/test.html", "ann@example.com", {}, uuid4()))
     name = f"/_dev/mail/{only(tmp_path)}"
     page = (await visit(bypass_csp=True)).page
-    await page.add_init_script(AXE)
     for path in ("/_dev/mail", name, f"{name}/html"):
         await page.goto(path)
         assert await broken(page, path) == []

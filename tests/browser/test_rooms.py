@@ -1,10 +1,11 @@
 """Rooms in real browsers: two people talk; a lost connection is seen, and nothing is lost or doubled by it."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from uuid import UUID
 
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from sqlmodel import select
 
 from apps.accounts import User
@@ -99,10 +100,34 @@ async def test_a_lost_connection_is_seen_and_nothing_is_lost_or_doubled(visit: V
     await expect(bob.page.get_by_text("Reconnecting…")).to_be_visible()
     for text in ("two", "three"):
         await _say(ann.page, text)
-        await expect(ann.page.locator(".message-body").last).to_have_text(text)
     await bob.page.unroute("**/events*")
     await expect(bob.page.locator(".message-body")).to_have_text(["one", "two", "three"])
     await expect(bob.page.get_by_text("Reconnecting…")).to_be_hidden()
+
+
+async def test_what_is_sent_while_an_answer_is_on_its_way_waits_and_what_failed_stays(visit: Visit) -> None:
+    ann = await visit(DESKTOP_LIGHT, who="member")
+    ann.provokes |= {0}
+    page, line = ann.page, ann.page.get_by_label("Message", exact=True)
+    url = await _open(ann, "Quick typist")
+    await _live(page)
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route(url, held.put)
+    for text in ("one", "two", "three"):
+        await _say(page, text)
+        await expect(line).to_have_value("")
+    await line.fill("and a dra")
+    await (await held.get()).continue_()
+    lost = await held.get()
+    await lost.abort()
+    await expect(line).to_have_value("two")
+    await line.press("Enter")
+    again = await held.get()
+    assert again.request.post_data == lost.request.post_data
+    await again.continue_()
+    await (await held.get()).continue_()
+    await expect(page.locator(".message-body")).to_have_text(["one", "two", "three"])
+    await expect(line).to_have_value("and a dra")
 
 
 async def test_two_people_on_two_processes_talk_and_one_is_logged_out_elsewhere(browser: Browser) -> None:

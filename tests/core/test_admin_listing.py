@@ -1,8 +1,7 @@
 """Long lists, counts and words: nothing is counted to the end, no row costs a query of its own, no id stands alone."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from html import unescape
 from typing import Any
 
@@ -10,10 +9,10 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
-from sqlalchemy import event
 
 from project.core.admin import listing
 from project.core.db.models import plural
+from project.core.db.recording import Recording, recorded
 from tests.core.library.models import Author, Genre, Novel, Review
 
 Grow = Callable[..., Awaitable[Any]]
@@ -30,23 +29,8 @@ def grow(library: FastAPI) -> Grow:
     return add
 
 
-@contextmanager
-def statements(library: FastAPI) -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
-    asked: list[str] = []
-    database = library.state.runtime.database
-    engines = [database.engine.sync_engine, *([database.reader.sync_engine] if database.is_sqlite else [])]
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        asked.append(statement)
-
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
+def sql_of(asked: Recording) -> list[str]:
+    return [each.sql for each in asked.statements]
 
 
 def titles(page: httpx2.Response) -> list[str]:
@@ -78,11 +62,11 @@ async def test_nobody_counts_to_the_end_and_the_words_say_so(
     monkeypatch.setattr(listing, "MOST", 30)
     await grow(*(Novel(title=f"Novel {n:02}") for n in range(60)))
     assert footer(await librarian.get(f"{LIST}?search=Novel")) == "1 to 25 of more than 30"
-    with statements(library) as asked:
+    with recorded() as asked:
         page = await librarian.get(f"{LIST}?search=Novel&sortBy=title&sort=asc&page=3")
     assert (footer(page), len(titles(page))) == ("51 to 60 of 60", 10)
     assert 'rel="next"' not in page.text
-    assert not [each for each in asked if "count(" in each and "LIMIT" not in each]
+    assert not [each for each in sql_of(asked) if "count(" in each and "LIMIT" not in each]
     engine = library.state.runtime.database.engine
     if engine.dialect.name == "postgresql":
         async with engine.begin() as connection:
@@ -96,10 +80,10 @@ async def test_a_deep_page_is_found_by_its_keys_alone(
     library: FastAPI, librarian: httpx2.AsyncClient, grow: Grow
 ) -> None:
     await grow(*(Novel(title=f"Novel {n:02}") for n in range(60)))
-    with statements(library) as asked:
+    with recorded() as asked:
         page = await librarian.get(f"{LIST}?sortBy=title&sort=desc&page=2")
     assert titles(page) == [f"Novel {n:02}" for n in range(34, 9, -1)]
-    (skipping,) = [each for each in asked if "ORDER BY" in each and "OFFSET" in each]
+    (skipping,) = [each for each in sql_of(asked) if "ORDER BY" in each and "OFFSET" in each]
     inner = skipping[skipping.rindex("SELECT") :]
     assert re.match(r"SELECT library_novel.id\s+FROM", inner)
 
@@ -111,12 +95,12 @@ async def test_foreign_keys_are_told_in_words_with_links_and_one_query(
     await grow(*authors)
     await grow(*(Novel(title=f"Novel {n:02}", author_id=author.id) for n, author in enumerate(authors)))
     await grow(Novel(title="Beowulf"))
-    with statements(library) as asked:
+    with recorded() as asked:
         page = await librarian.get(LIST)
     for author in authors:
         assert re.search(rf'<a href="/admin/author/details/{author.id}">{author.name}</a>', page.text)
     assert "<th>Author</th>" in page.text
-    assert len([each for each in asked if "FROM library_author" in each]) == 1
+    assert len([each for each in sql_of(asked) if "FROM library_author" in each]) == 1
     assert "hush" not in page.text
 
 
@@ -149,11 +133,11 @@ async def test_the_index_counts_each_table_no_further_than_people_look(
 ) -> None:
     monkeypatch.setattr(listing, "MOST", 3)
     await grow(Author(name="Jane"), *(Novel(title=f"Novel {n}") for n in range(5)))
-    with statements(library) as asked:
+    with recorded() as asked:
         page = await librarian.get("/admin/")
     counts = dict(re.findall(r"<h3>([^<]+)</h3>\s*<span class=\"how-many\">([^<]+)</span>", page.text))
     assert (counts["Authors"], counts["Novels"], counts["Loans"]) == ("1", "more than 3", "0")
-    assert not [each for each in asked if "library_" in each and "LIMIT" not in each]
+    assert not [each for each in sql_of(asked) if "library_" in each and "LIMIT" not in each]
 
 
 async def test_the_history_of_a_row_and_the_whole_are_looked_at(

@@ -28,16 +28,14 @@ ELSEWHERE = {"test"}  # `test --help` is pytest's
 
 def test_a_request_goes_through_the_whole_site_as_somebody(manage: Manage) -> None:
     manage("seed", DEBUG=True)
-    said = manage(
-        "request", "POST", "/api/v1/realtime/rooms", "--user", "ann@example.com", "--json", '{"title": "Tea"}'
-    )
-    assert (said.exit_code, json.loads(said.stdout)["slug"]) == (0, "tea")
-    assert "201 Created" in said.stderr
-    assert re.search(r"^ +[\d.]+ ms  INSERT INTO realtime_room \(", said.stderr, re.M)
+    said = manage("request", "PATCH", "/api/v1/accounts/me", "--user", "ann@example.com", "--json", '{"name": "Anna"}')
+    assert (said.exit_code, json.loads(said.stdout)["name"]) == (0, "Anna")
+    assert "200 OK" in said.stderr
+    assert re.search(r"^ +[\d.]+ ms  UPDATE accounts_user SET", said.stderr, re.M)
     assert re.search(r"^\d+ statement\(s\), [\d.]+ ms; the answer took [\d.]+ ms$", said.stderr, re.M)
-    read = manage("request", "get", "/api/v1/realtime/rooms/tea", "--user", "bob@example.com")
-    assert json.loads(read.stdout)["joined"] is False
-    assert "Ann" in manage("request", "GET", "/accounts/profile", "--user", "ann@example.com").stdout
+    read = manage("request", "get", "/api/v1/accounts/me", "--user", "bob@example.com")
+    assert json.loads(read.stdout)["name"] == "Bob"
+    assert "Anna" in manage("request", "GET", "/accounts/profile", "--user", "ann@example.com").stdout
     assert manage("request", "GET", "/admin/", "--user", "admin@example.com").exit_code == 0
 
 

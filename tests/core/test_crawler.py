@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import MetaData, insert, update
+from sqlalchemy import insert, update
 from sqlmodel import col
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -176,9 +176,9 @@ async def test_a_secret_that_changes_is_an_effect_and_one_that_stays_is_none(
     runtime: Runtime, make_user: MakeUser
 ) -> None:
     user = await make_user()
-    tables, known = MetaData(), set[object]()
-    before = await rows_of(runtime.database, tables, known)
-    assert await rows_of(runtime.database, tables, known) == before
+    known = set[object]()
+    before = await rows_of(runtime.database, known)
+    assert await rows_of(runtime.database, known) == before
     async with runtime.unit_of_work() as db:
         await db.execute(update(User).where(col(User.id) == user.id).values(hashed_password=f"{user.hashed_password}1"))
-    assert "hashed_password=new…" in str(await rows_of(runtime.database, tables, known) - before)
+    assert "hashed_password=new…" in str(await rows_of(runtime.database, known) - before)

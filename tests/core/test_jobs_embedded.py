@@ -3,13 +3,15 @@
 import asyncio
 import fcntl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
 from fastapi import FastAPI
 
-from project.core.jobs import Running, State, embedded, job
+from project.core.jobs import Running, State, cancel, embedded, executor, job
 from project.core.jobs.embedded import KIND, embedded_worker
 from project.core.jobs.executor import Executor
 from project.core.runtime import Runtime
@@ -97,17 +99,40 @@ async def test_only_one_process_of_a_folder_runs_jobs(
             await told(ran)
 
 
-async def test_stopping_gives_running_jobs_back(
-    runtime: Runtime, jobs: Jobs, ran: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def endless(runtime: Runtime, ran: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> UUID:
+    """A job that sets `ran`, and never ends."""
+
     @job()
     async def endless(running: Running) -> None:
         ran.set()
         await asyncio.Event().wait()
 
     monkeypatch.setitem(runtime.registry.jobs, "probe.endless", endless.named("probe"))
+    return await put(runtime, "probe.endless")
+
+
+async def test_stopping_gives_running_jobs_back(
+    runtime: Runtime, jobs: Jobs, ran: asyncio.Event, endless: UUID
+) -> None:
     async with embedded_worker(runtime):
-        await put(runtime, "probe.endless")
         await told(ran)
     row = await jobs.only()
     assert (row.state, row.failures, row.deaths) == (State.QUEUED, 0, 0)
+
+
+async def test_what_is_cancelled_while_the_process_stops_has_no_grace(
+    runtime: Runtime, jobs: Jobs, ran: asyncio.Event, endless: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "BEAT_SECONDS", 0.01)
+    runtime.settings = runtime.settings.model_copy(update={"WORKER_GRACE": 3600.0})
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(embedded_worker(runtime))
+        await told(ran)
+        stopping = asyncio.create_task(stack.pop_all().aclose())
+        await asyncio.sleep(0)
+        async with runtime.unit_of_work() as db:
+            await cancel(db, endless)
+        with anyio.fail_after(SECONDS):
+            await stopping
+    assert (await jobs.only()).state == State.CANCELLED

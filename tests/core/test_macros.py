@@ -44,7 +44,7 @@ CALLS = {
     "button": "{{ ui.button(evil, name=evil) }}",
     "link_button": "{{ ui.link_button(evil, evil) }}",
     "post_button": "{{ ui.post_button(evil, evil, of=evil, target=evil) }}",
-    "delete": "{{ ui.delete('x', evil, evil, evil, evil, evil) }}",
+    "delete": "{{ ui.delete('x', evil, evil, evil, evil) }}",
     "editable": "{{ ui.editable('x', evil, evil, evil) }}",
     "edit_form": "{{ ui.edit_form('x', form, evil, evil, evil) }}",
     "form": "{{ ui.form(form, evil, evil, (evil, evil)) }}",
@@ -53,6 +53,7 @@ CALLS = {
     "notes": "{{ ui.notes(form['name']) }}",
     "summary": "{{ ui.summary(form) }}",
     "table": "{% call ui.table(evil, [evil, (evil, 'number'), (evil, 'hidden')]) %}<tr></tr>{% endcall %}",
+    "list": "{% call ui.list('x', page, address, '', evil, evil, evil, evil) %}{{ evil }}{% endcall %}",
     "pagination": "{{ ui.pagination(page, address) }}",
     "more": "{{ ui.more(evil, 3, evil) }}",
     "search": "{{ ui.search(evil, evil, 'x', evil, evil, evil) }}",
@@ -185,12 +186,28 @@ def test_tabs_are_links_of_which_one_is_current() -> None:
 
 
 def test_deleting_asks_first_with_and_without_javascript() -> None:
-    html = draw("{{ ui.delete('p7', 'Delete', '/ask', '/delete', 'Delete Hello?', 'For good.') }}")
-    assert '<a class="button button-quiet button-small" href="/ask" data-dialog="p7-dialog" hx-boost="false">' in html
+    html = draw("{{ ui.delete('p7', 'Delete', '/delete', 'Delete Hello?') }}")
+    assert (
+        '<a class="button button-quiet button-small" href="/delete" data-dialog="p7-dialog" hx-boost="false">' in html
+    )
     assert '<dialog class="dialog" id="p7-dialog" aria-labelledby="p7-title" aria-describedby="p7-text">' in html
     assert 'method="post" action="/delete"' in html
     assert 'hx-swap="delete"' in html
+    assert "This cannot be undone." in html
     assert "data-dialog-close autofocus" in html
+
+
+@pytest.mark.parametrize(
+    ("items", "total", "narrow", "says"),
+    [([1], 35, "", "a row"), ([], 0, "", "No posts yet"), ([], 0, "x", "Nothing found"), ([], 35, "", "Nothing found")],
+)
+def test_a_list_has_rows_or_says_why_not(items: list[int], total: int, narrow: str, says: str) -> None:
+    words = "'No posts yet', 'Write one.', 'New post', '/new'"
+    source = "{% call ui.list('posts', page, address, narrow, " + words + ") %}a row{% endcall %}"
+    html = draw(source, page=Slice(items, total, 10, 0), address=URL("/posts"), narrow=narrow)
+    assert html.startswith('<div class="stack" id="posts">')
+    assert [each for each in ("a row", "No posts yet", "Nothing found") if each in html] == [says]
+    assert ("Page 1 of 4 · 35 in all" in html, 'href="/new"' in html) == (says == "a row", says == "No posts yet")
 
 
 def test_a_message_is_an_alert_only_when_it_is_an_error() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import HTTPConnection
 
 from apps.accounts.models import User
+from project.core.db import outages
 from project.core.db.engine import Database
 from project.core.db.session import ReadOnlyUnit
 from project.core.log import MASK, masked
@@ -69,6 +71,22 @@ async def test_postgresql_ends_what_lasts_too_long(make_settings: MakeSettings, 
     for name, value in [("statement_timeout", "200ms"), ("idle_in_transaction_session_timeout", "5200ms")]:
         async with database.unit_of_work(write=False) as db:
             assert (await db.execute(sa.text(f"SHOW {name}"))).scalar_one() == value
+    await database.close()
+
+
+async def test_a_connection_that_has_rested_is_asked_whether_it_still_stands(
+    make_settings: MakeSettings, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "RESTED", -1)
+    database = Database(make_settings(DATABASE_URL=postgresql_url, DB_POOL_SIZE=1, DB_POOL_OVERFLOW=0))
+    whose = sa.text("SELECT pg_backend_pid()")
+    async with database.unit_of_work(write=False) as db:
+        ended = (await db.execute(whose)).scalar_one()
+    another = await asyncpg.connect(postgresql_url)
+    await another.execute("SELECT pg_terminate_backend($1, 5000)", ended)
+    await another.close()
+    async with database.unit_of_work(write=False) as db:
+        assert (await db.execute(whose)).scalar_one() != ended
     await database.close()
 
 

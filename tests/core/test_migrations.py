@@ -34,11 +34,11 @@ State = StrEnum("State", ["draft", "done"])
 MoreState = StrEnum("MoreState", ["draft", "done", "archived"])
 
 
-@pytest.fixture
-async def url(backend: SQLiteFiles | PostgresDatabases, tmp_path: Path) -> AsyncIterator[str]:
-    """An empty database of one's own."""
+@pytest.fixture(scope="module")
+async def empty(backend: SQLiteFiles | PostgresDatabases) -> AsyncIterator[str]:
+    """Where databases are a server's: one of this module's own, as making one takes longer than emptying it."""
     if isinstance(backend, SQLiteFiles):
-        yield f"sqlite+aiosqlite:///{tmp_path / 'new' / 'db.sqlite3'}"
+        yield ""
         return
     server, name = backend.server.set(database="postgres"), f"uptempo_migrations_{uuid4().hex[:12]}"
     connection = await asyncpg.connect(server.render_as_string(hide_password=False))
@@ -47,6 +47,15 @@ async def url(backend: SQLiteFiles | PostgresDatabases, tmp_path: Path) -> Async
     yield made.render_as_string(hide_password=False)
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
+
+
+@pytest.fixture
+async def url(empty: str, tmp_path: Path) -> str:
+    """An empty database of one's own."""
+    if not empty:
+        return f"sqlite+aiosqlite:///{tmp_path / 'new' / 'db.sqlite3'}"
+    await rows(empty, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return empty
 
 
 @pytest.fixture

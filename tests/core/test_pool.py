@@ -1,6 +1,8 @@
 """Blocking work: off the loop, bounded, and refused rather than piled up."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import anyio
@@ -76,3 +78,15 @@ async def test_who_asks_first_learns_that_there_is_no_room() -> None:
     gate.set()
     await running
     pool.close()
+
+
+async def test_threads_that_yield_let_the_event_loop_go_first() -> None:
+    pools = {yields: ThreadPool("test", 1, 1, yields=yields) for yields in (False, True)}
+    behind = {each: await pool.run(_priority) - _priority() for each, pool in pools.items()}
+    assert behind == {False: 0, True: 10 if sys.platform == "linux" else 0}
+    for pool in pools.values():
+        pool.close()
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

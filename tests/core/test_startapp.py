@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from project.core.conf import ROOT
 from project.core.management import CommandError
@@ -18,7 +18,8 @@ from project.core.management.scaffolding.fields import read_field
 from project.core.management.scaffolding.plugging import with_app
 from project.core.management.scaffolding.spec import Spec
 from project.core.testing.plugin import Manage
-from tests.conftest import Run
+from tests.conftest import Run, manage_all
+from tests.core.axe import LOOKS, broken, is_too_wide
 from tests.core.conftest import serving, until_it_answers
 
 pytestmark = pytest.mark.any_database
@@ -28,6 +29,12 @@ FIELDS = (
 KINDS = (
     "headline:text rating:float? stars:int at:datetime hour:time? link:url? mail:email? key:uuid? post:ref:blog.Post?"
 )
+SHAPES = [
+    "blog Post",
+    f"news Article {KINDS} --public",
+    "wiki BlogEntry name:str --pages",
+    "crew Person name:str? --api --public --plural people",
+]
 WALKS = ["tests/walks.py", "tests/test_routes.py", "tests/test_foreign_rows.py"]
 MINUTE, SECONDS = 60, 30_000
 
@@ -49,6 +56,14 @@ def must(run: Run, *words: str) -> None:
     assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
+async def look_at(page: Page, path: str) -> None:
+    """It keeps WCAG 2.2 AA on a phone and at a desk, and fits a narrow phone."""
+    await page.goto(path)
+    for look in LOOKS:
+        assert not await broken(page, path, look)
+    assert not await is_too_wide(page)
+
+
 async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str, str], run_in_copy: Run) -> None:
     """With its migration, its tests on both databases and its pages in Chromium, and no edit by hand."""
     before = spent()
@@ -56,7 +71,7 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
     must(run_in_copy, "manage.py", "startapp", "blog", "Post", *FIELDS.split())
     must(run_in_copy, "manage.py", "migrate")
     must(run_in_copy, "manage.py", "test", "tests/blog")
-    with serving(site_copy, site_environment) as (url, _):
+    with serving(site_copy, site_environment, "--noreload") as (url, _):
         async with httpx2.AsyncClient(base_url=url) as client:
             await until_it_answers(client)
         async with browsing() as browser:
@@ -81,6 +96,10 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
             await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
             await expect(page.get_by_role("link", name="Apples", exact=True)).to_have_count(0)
             await expect(page.get_by_text("Deleted.")).to_be_visible()
+            await page.goto("/blog/posts")
+            bread = await page.get_by_role("link", name="Bread", exact=True).get_attribute("href")
+            for path in ("/blog/posts", "/blog/posts/new", str(bread)):
+                await look_at(page, path)
     assert spent() - before < MINUTE
 
 
@@ -91,16 +110,12 @@ def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(
         shutil.copy(ROOT / path, site_copy / path)
     if (ROOT / ".mypy_cache").exists():
         shutil.copytree(ROOT / ".mypy_cache", site_copy / ".mypy_cache")
-    must(run_in_copy, "manage.py", "startapp", "blog", "Post")
-    must(run_in_copy, "manage.py", "startapp", "news", "Article", *KINDS.split(), "--public")
-    must(run_in_copy, "manage.py", "startapp", "wiki", "BlogEntry", "name:str", "--pages")
-    must(run_in_copy, "manage.py", "startapp", "crew", "Person", "name:str?", "--api", "--public", "--plural", "people")
+    manage_all(run_in_copy, *(f"startapp {shape}" for shape in SHAPES))
     made = [f"{folder}/{label}" for folder in ("apps", "tests") for label in ("blog", "news", "wiki", "crew")]
     must(run_in_copy, "-m", "ruff", "check", *made)
     must(run_in_copy, "-m", "ruff", "format", "--check", *made)
     must(run_in_copy, "-m", "mypy", *made)
-    must(run_in_copy, "manage.py", "check")
-    must(run_in_copy, "manage.py", "makemigrations", "--check")
+    manage_all(run_in_copy, "check", "makemigrations --check")
     del site_environment["DEBUG"]  # the walks go through a site as in production
     must(run_in_copy, "manage.py", "test", *made[4:], *WALKS[1:], "--backend", "sqlite")
     assert not (site_copy / "apps" / "wiki" / "api.py").exists()
@@ -109,7 +124,7 @@ def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(
 
 def test_it_is_short_and_has_no_placeholder() -> None:
     files = copied(Spec("blog", "Post", tuple(map(read_field, FIELDS.split()))))
-    lines = [line for text in files.values() for line in text.splitlines() if line.strip()]
+    lines = [line for text in files.values() for line in text.splitlines()]
     assert len(lines) <= 450
     assert not [
         line

@@ -59,7 +59,8 @@ async def test_a_page_moves_until_its_batch_is_done(served: FastAPI) -> None:
 
 @pytest.mark.any_database
 async def test_the_page_of_a_batch_that_is_deleted_is_told_so(served: FastAPI) -> None:
-    served.state.runtime.provide(Transport, Script())
+    script = Script()
+    served.state.runtime.provide(Transport, script)
     async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=served.state.address, trust_env=False) as client:
         await sign_in_as(client, served, await add_user(served))
         batch = (await client.post("/api/v1/fetcher/batches", json={"urls": ["http://a.example/"]})).json()
@@ -74,3 +75,4 @@ async def test_the_page_of_a_batch_that_is_deleted_is_told_so(served: FastAPI) -
                 if {f'data: "fetcher.{name}:{batch["id"]}"' for name in ("batch", "ended")} <= told:
                     break
         assert (await client.get(path, headers={"X-Live": passes[0]})).status_code == 404
+    script.gate.set()

@@ -90,7 +90,7 @@ async def _told(request: Request, error: Exception) -> ASGIApp:
     if refusal.status == 401 and request.headers.get("x-requested-with"):
         # A script would follow the redirect and take the log-in page for its answer.
         refusal = Refusal(403, "not_authenticated", refusal.detail)
-    return await answer(request, refusal)
+    return await answer(request, refusal, error if refusal.status == 500 else None)
 
 
 class Refused(Exception):

@@ -42,7 +42,8 @@ class ModelAdmin(ModelView):
     """The base of every admin view: `class PostAdmin(ModelAdmin, model=Post): column_list = [Post.title]`.
 
     Everything SQLAdmin's ModelView offers, and: columns with a secret's name are never shown; refusals are one
-    sentence; a bad id is a 404; search takes its words literally; exports are bounded and hold no formulas.
+    sentence; a bad id is a 404; search takes its words literally; exports are bounded and hold no formulas; rows that
+    know when they were added come the latest first.
     In `on_model_change` and `on_model_delete` raise a refusal, such as `Invalid("…", field="title")`; ask
     `self.visitor(request)` who does it, and no other session than `self.session_of(model)`: SQLite has one writer.
 
@@ -80,6 +81,8 @@ class ModelAdmin(ModelView):
         super().__init__()
         if self.name_plural == f"{self.name}s":
             type(self).name_plural = plural(self.name)
+        if not self.column_default_sort and "created_at" in self._mapper.columns:
+            type(self).column_default_sort = [("created_at", True)]
         keys = {name for name, column in self._mapper.columns.items() if column.foreign_keys}
         spoken = {name: name.removesuffix("_id") if name in keys else name for name in self._prop_names}
         labels = {name: each.replace("_", " ").capitalize() for name, each in spoken.items()}

@@ -51,12 +51,12 @@ async def _work(runtime: "Runtime") -> None:
         with contextlib.suppress(*AWAY):
             await executor.sweep(of_worker=whereabouts(KIND))  # a former process was killed: this one has the lock
         tasks: set[asyncio.Task[State | None]] = set()
-        beat = asyncio.create_task(executor.beat())
-        try:
-            await _claim_and_run(executor, tasks)
-        finally:
-            beat.cancel()
-            await stop(tasks, RELOAD_GRACE if runtime.settings.DEBUG else runtime.settings.WORKER_GRACE)
+        with contextlib.ExitStack() as stack:
+            stack.callback(asyncio.create_task(executor.beat()).cancel)
+            try:
+                await _claim_and_run(executor, tasks)
+            finally:  # the beat goes on meanwhile: it renews the leases, and hears of what is cancelled
+                await stop(tasks, RELOAD_GRACE if runtime.settings.DEBUG else runtime.settings.WORKER_GRACE)
 
 
 async def _claim_and_run(executor: Executor, tasks: set[asyncio.Task[State | None]]) -> None:

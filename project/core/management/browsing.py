@@ -84,10 +84,11 @@ def add_refusals(app: FastAPI) -> None:
 
 async def show(page: "Page", path: str) -> bool:
     """Open an address; False when there is no page for this visitor: it leads elsewhere, is closed, or is no HTML."""
-    answer = await page.goto(path)
-    assert answer is not None
-    html = "html" in answer.headers.get("content-type", "")
-    return html and urlsplit(page.url).path == urlsplit(path).path and (answer.ok or path in REFUSAL_PATHS)
+    answer = await page.request.get(path, max_redirects=0)  # drawing what is none would take long
+    if "html" not in answer.headers.get("content-type", "") or not (answer.ok or path in REFUSAL_PATHS):
+        return False
+    await page.goto(path)
+    return urlsplit(page.url).path == urlsplit(path).path
 
 
 async def show_refused(page: "Page") -> bool:

@@ -19,8 +19,8 @@ CORE_GROUPS = {
     ],
     "Jobs and mail": ["worker", "jobs", "cleanup", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
-    "Data": ["dumpdata", "loaddata", "seed", "flush", "sqlflush", "dbshell"],
-    "Development": ["startapp", "startproject", "core", "test", "ci", "screenshots", "lock", "assets"],
+    "Data": ["dumpdata", "loaddata", "seed", "flush", "sqlflush", "dbshell", "backup", "restore"],
+    "Development": ["startapp", "startproject", "core", "test", "ci", "bench", "screenshots", "lock", "assets"],
 }
 ALIASES = {"clearsessions": "cleanup"}  # names of Django's that people's crontabs hold
 CORE = [name for names in CORE_GROUPS.values() for name in names]

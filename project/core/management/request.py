@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
-from time import perf_counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -13,29 +11,16 @@ from project.core.management import CommandError, Site
 from project.core.management.cli import in_words
 
 if TYPE_CHECKING:
+    import httpx2
     from fastapi import FastAPI
+
+    from project.core.db.recording import Recording
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-@dataclass
-class Answer:
-    """What came back."""
-
-    status: int = 0
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    statements: list[tuple[str, float]] = field(default_factory=list)
-    seconds: float = 0
-
-    @property
-    def kind(self) -> str:
-        """Its media type."""
-        return dict(self.headers).get("content-type", "").partition(";")[0]
-
-
 @click.command(
-    epilog='Example: manage.py request POST /api/v1/realtime/rooms --user ann@example.com --json \'{"title": "Tea"}\''
+    epilog='Example: manage.py request PATCH /api/v1/accounts/me --user ann@example.com --json \'{"name": "Ann"}\''
 )
 @click.argument("method", type=click.Choice(METHODS, case_sensitive=False))
 @click.argument("path")
@@ -65,9 +50,9 @@ def request(
         raise CommandError(f"{path!r} is no path: it begins with a slash, such as /health/ready.", 2)
     named, body = _content(data, as_json, headers)
     with in_words():
-        answer = asyncio.run(_ask(site, method.upper(), path, named, body, user, timeout))
-    _show(answer)
-    if answer.status >= 400:
+        answer, asked = asyncio.run(_ask(site, method.upper(), path, named, body, user, timeout))
+    _show(answer, asked)
+    if answer.is_error:
         raise SystemExit(1)
 
 
@@ -86,43 +71,29 @@ def _content(data: str | None, as_json: str | None, headers: tuple[str, ...]) ->
 
 async def _ask(
     site: Site, method: str, path: str, headers: dict[str, str], body: bytes, user: str | None, within: float
-) -> Answer:
+) -> "tuple[httpx2.Response, Recording]":
+    import httpx2
+
     from project.core.asgi import create_app
     from project.core.db.recording import recorded
 
     app = create_app(site.settings)
     app.state.runtime.runs_jobs = False
-    scope = _scope(site.settings.SITE_URL, method, path, {"content-length": str(len(body))} | headers)
     async with app.router.lifespan_context(app) as state:
-        scope["state"] = dict(state or {}) | await _identity(app, user)
-        with recorded(app.state.runtime.database) as statements:
-            try:
-                async with asyncio.timeout(within):
-                    answer = await _call(app, scope, body)
-            except TimeoutError:
-                raise CommandError(f"No whole answer came within {within:g} seconds; --timeout waits longer.") from None
-    answer.statements = statements
-    return answer
+        known = dict(state or {}) | await _identity(app, user)
 
+        async def as_somebody(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope | {"state": dict(known)}, receive, send)
 
-def _scope(site_url: str, method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
-    """What a server would make of the request."""
-    at, parts = urlsplit(site_url), urlsplit(path)
-    sent = {"host": at.netloc, "accept": "*/*"} | headers
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": at.scheme,
-        "path": unquote(parts.path),
-        "raw_path": parts.path.encode(),
-        "query_string": parts.query.encode(),
-        "root_path": "",
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()],
-        "client": ("127.0.0.1", 0),
-        "server": (at.hostname, at.port or {"http": 80, "https": 443}[at.scheme]),
-    }
+        transport = httpx2.ASGITransport(as_somebody, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url=site.settings.SITE_URL) as client:
+            with recorded() as asked:
+                try:
+                    async with asyncio.timeout(within):
+                        return await client.request(method, path, headers=headers, content=body), asked
+                except TimeoutError:
+                    late = f"No whole answer came within {within:g} seconds; --timeout waits longer."
+                    raise CommandError(late) from None
 
 
 async def _identity(app: "FastAPI", email: str | None) -> dict[str, Any]:
@@ -136,51 +107,21 @@ async def _identity(app: "FastAPI", email: str | None) -> dict[str, Any]:
     return {"principal": found}
 
 
-async def _call(app: "FastAPI", scope: dict[str, Any], body: bytes) -> Answer:
-    """The app's answer, as a server would get it."""
-    answer, given, ended = Answer(), False, asyncio.Event()
-
-    async def receive() -> dict[str, Any]:
-        nonlocal given
-        if given:
-            await ended.wait()
-            return {"type": "http.disconnect"}
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            answer.status = message["status"]
-            answer.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
-        elif message["type"] == "http.response.body":
-            answer.body += message.get("body", b"")
-            if not message.get("more_body"):
-                ended.set()
-
-    started = perf_counter()
-    await app(scope, receive, send)
-    answer.seconds = perf_counter() - started
-    return answer
-
-
-def _show(answer: Answer) -> None:
-    from http import HTTPStatus
-
+def _show(answer: "httpx2.Response", asked: "Recording") -> None:
     from project.core.log import masked, redact
 
-    click.secho(f"{answer.status} {HTTPStatus(answer.status).phrase}", bold=True, err=True)
-    for name, value in answer.headers:
+    click.secho(f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}", bold=True, err=True)
+    for name, value in answer.headers.multi_items():
         click.echo(f"{name}: {masked(name, value)}", err=True)
     click.echo(err=True)
-    text = answer.body.decode(errors="replace")
-    if answer.kind.endswith("json"):
-        click.echo(json.dumps(masked("", json.loads(text)), indent=2, ensure_ascii=False))
-    elif answer.kind.startswith("text/"):
-        click.echo(redact(text))
-    elif answer.body:
-        click.echo(f"({len(answer.body):,} bytes of {answer.kind})")
-    for sql, seconds in answer.statements:
-        click.echo(f"{1000 * seconds:8.1f} ms  {redact(sql)}", err=True)
-    total = 1000 * sum(seconds for _, seconds in answer.statements)
-    count = len(answer.statements)
-    click.echo(f"{count} statement(s), {total:.1f} ms; the answer took {1000 * answer.seconds:.1f} ms", err=True)
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if kind.endswith("json"):
+        click.echo(json.dumps(masked("", answer.json()), indent=2, ensure_ascii=False))
+    elif kind.startswith("text/"):
+        click.echo(redact(answer.text))
+    elif answer.content:
+        click.echo(f"({len(answer.content):,} bytes of {kind})")
+    for each in asked.statements:
+        click.echo(f"{1000 * each.seconds:8.1f} ms  {redact(each.sql)}", err=True)
+    took = f"{1000 * asked.seconds:.1f} ms; the answer took {1000 * answer.elapsed.total_seconds():.1f} ms"
+    click.echo(f"{asked.count} statement(s), {took}", err=True)

@@ -33,7 +33,7 @@ def startapp(runtime: Runtime, label: str, model: str, fields: tuple[str, ...], 
     voices = tuple(voice for voice in ("api", "pages") if flags[voice]) or ("api", "pages")
     spec = read_spec(runtime, label, model, fields, public=flags["public"], voices=voices, plural_given=plural)
     files = copied(spec)
-    migration = plug_in(label, files, runtime.settings.INSTALLED_APPS)
+    migration = plug_in(label, files, runtime.settings)
     click.echo(f"Wrote {spec.model} into apps/{label}, templates/{label} and tests/{label}:")
     for path in [*files, migration]:
         click.echo(f"  {path}")

@@ -15,17 +15,23 @@ from project.core.management import CommandError
 
 OF_THIS_ONE = (
     *("LICENSE", "README.md", "tests/bench/", "tests/faults/"),
-    *("tests/test_readme.py", "tests/test_seed.py", "tests/test_startproject.py", "tests/test_docs.py"),
+    *(
+        "tests/test_bench.py",
+        "tests/test_readme.py",
+        "tests/test_seed.py",
+        "tests/test_startproject.py",
+        "tests/test_docs.py",
+    ),
 )
 NEEDED = "accounts"
 
 
-@click.command(epilog="Example: manage.py startproject ../shop --name Shop --without fetcher,realtime")
+@click.command(epilog="Example: manage.py startproject ../shop --name Shop")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="The name people read; made from the folder's otherwise.")
-@click.option("--without", default="", metavar="APP,APP", help="Leave these apps out: fetcher,realtime.")
+@click.option("--without", default="", metavar="APP,APP", help="Leave these of its apps out: any but accounts.")
 def startproject(folder: Path, name: str, without: str) -> None:
-    """Make a new project: startproject ../shop --name Shop --without fetcher,realtime"""
+    """Make a new project: startproject ../shop --name Shop"""
     from project.core.management.starting.fresh import name_it
     from project.core.management.starting.leaving import leave_out
     from project.core.management.starting.tree import files_of, record

@@ -7,8 +7,6 @@ from project.core.scaffold.models import Thing
 class ThingAdmin(ModelAdmin, model=Thing):
     """All things, whoever they belong to."""
 
-    name_plural = "Things"
     column_list = [Thing.title, Thing.owner_id, Thing.created_at]
     column_searchable_list = [Thing.title]
     column_sortable_list = [Thing.title, Thing.created_at]
-    column_default_sort = [(Thing.created_at, True)]

@@ -15,7 +15,7 @@ router = APIRouter()
 async def list_things(request: Request, db: DB, user: CurrentUser, wanted: Wanted, page: PageNumber = 1) -> Response:
     """Their things: searched, filtered, page by page."""
     things = await services.list_things(db, user, wanted.page(page))
-    return render(request, "scaffold/thing_list.html", {"things": things, "wanted": wanted}, block="things")
+    return render(request, "scaffold/thing_list.html", {"things": things, "wanted": wanted}, block="rows")
 
 
 @router.get("/things/new", name="scaffold:new")

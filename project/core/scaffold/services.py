@@ -12,8 +12,7 @@ from project.core.scaffold.schemas import ThingCreate, ThingQuery
 
 async def list_things(db: AsyncSession, user: Principal, wanted: ThingQuery) -> Slice[Thing]:
     """This person's things, as wanted."""
-    things = select(Thing).where(Thing.owner_id == user.id)
-    return await wanted.found(db, things, Thing.title)
+    return await wanted.found(db, select(Thing).where(Thing.owner_id == user.id), Thing.title)
 
 
 async def get_thing(db: AsyncSession, user: Principal, thing_id: UUID) -> Thing:

@@ -12,6 +12,7 @@ live_client     the same on a database of its own, where commits are real: for r
 mailbox         the mails this test sends: mailbox.only().link
 manage          runs a command: manage("check").exit_code
 new_client      makes a client (without cookies) for an app
+                A request of a client that runs one statement more than five times fails its test (budgets.py).
 postgresql_url  a server on which throw-away databases may be made
 redis_url       a Redis for tests; RedisServer (redis_server.py) is one that a test may kill or halt
 `--backend sqlite` runs one kind only; a missing server is an error, never a silent skip.

@@ -6,15 +6,14 @@ visitor, each time in a fresh state of the database that is rolled back.
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx2
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from selectolax.lexbor import LexborNode as Node
-from sqlalchemy import MetaData
 
 from project.core.testing import dom
 from project.core.testing.databases import rolled_back
@@ -112,23 +111,33 @@ class Crawler:
     values: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Sequence[str] = ELSEWHERE
     report: Report = field(default_factory=Report, init=False)
-    _tables: MetaData = field(default_factory=MetaData, init=False)
+    _cookies: httpx2.Cookies = field(default_factory=httpx2.Cookies, init=False)
 
     async def run(self) -> Report:
         """Visit and send everything, as everybody."""
         for person in self.people:
-            for place in await self._explore(person):
-                for case in CASES if place.fillable else CASES[:1]:
-                    await self._compare(place, case)
+            async with self.visiting(person) as places:
+                for place in places:
+                    for case in CASES if place.fillable else CASES[:1]:
+                        await self._compare(place, case)
         return self.report
+
+    @asynccontextmanager
+    async def visiting(self, person: str) -> AsyncIterator[list[Place]]:
+        """Prepare the site for this visitor, until the end, and visit it; gives the forms, each once."""
+        async with rolled_back(self.app.state.runtime.database):
+            self.app.state.limiter = Limiter()
+            client = self.new_client(self.app)
+            await self.people[person](client)
+            self._cookies = client.cookies
+            yield await self._explore(person)
 
     async def _explore(self, person: str) -> list[Place]:
         """Visit every page that this visitor can reach; returns the forms, each once."""
         places: dict[object, Place] = {}
         waiting = {url: "the table of routes" for url in ["/", *self._routes()]}
         seen, variants = set(waiting), Counter[str]()
-        async with rolled_back(self.app.state.runtime.database):
-            page = await self._page(Page, person)
+        async with self._page(Page) as page:
             while waiting:
                 url, origin = waiting.popitem()
                 await page.open(url)
@@ -168,17 +177,20 @@ class Crawler:
                 said = f"{person}, {page.url}: {name(each)!r} works with htmx only. Put it into a form."
                 self.report.complain(said)
 
-    async def _page(self, make: type[Page], person: str) -> Page:
-        self.app.state.limiter = Limiter()
-        client = self.new_client(self.app)
-        await self.people[person](client)
-        return make(client)
+    @asynccontextmanager
+    async def _page(self, make: type[Page]) -> AsyncIterator[Page]:
+        """A page of the visitor's; what is done with it is rolled back."""
+        async with rolled_back(self.app.state.runtime.database):
+            self.app.state.limiter = Limiter()
+            client = self.new_client(self.app)
+            client.cookies.update(self._cookies)
+            yield make(client)
 
     async def _compare(self, place: Place, case: str) -> None:
         """Send one form both ways, and write down how the outcomes differ."""
         self.report.forms.add(f"{place.url.partition('?')[0]} {place.words}")
         try:
-            plain, htmx = await self._send(Page, place, case), await self._send(HtmxPage, place, case)
+            plain, htmx = await self.send(Page, place, case), await self.send(HtmxPage, place, case)
         except PageError as error:
             return self.report.complain(f"{place}, {case}: {error}")
         if case == VALID and plain.refused:
@@ -189,9 +201,9 @@ class Crawler:
                 self.report.complain(f"{place}, {case}: {aspect} differs. HTML: {one}; htmx: {other}.")
         return None
 
-    async def _send(self, make: type[Page], place: Place, case: str) -> Outcome:
-        async with rolled_back(self.app.state.runtime.database):
-            page = await self._page(make, place.person)
+    async def send(self, make: type[Page], place: Place, case: str) -> Outcome:
+        """Send a form filled in so, and tell what came of it; raises PageError for an address that fails."""
+        async with self._page(make) as page:
             await page.open(place.url)
             known: set[object] = set()
             before = await self._rows(known)
@@ -242,7 +254,7 @@ class Crawler:
                 page.write(each, "" if case == EMPTY else _wrong(each))
 
     async def _rows(self, known: set[object]) -> Rows:
-        return await rows_of(self.app.state.runtime.database, self._tables, known)
+        return await rows_of(self.app.state.runtime.database, known)
 
 
 def _fillable(field: Node) -> bool:

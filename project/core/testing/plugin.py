@@ -23,6 +23,7 @@ from project.core.live.bus import Bus
 from project.core.live.events import Event, decode
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
+from project.core.testing.budgets import CountingTransport
 from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postgresql_server, rolled_back
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
@@ -228,7 +229,7 @@ async def new_client() -> AsyncIterator[NewClient]:
     async with AsyncExitStack() as stack:
 
         def make(app: FastAPI) -> httpx2.AsyncClient:
-            transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+            transport = CountingTransport(app=app, raise_app_exceptions=False)
             client = httpx2.AsyncClient(transport=transport, base_url=app.state.runtime.settings.SITE_URL)
             stack.push_async_callback(client.aclose)
             return client

@@ -3,11 +3,13 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, MetaData, RowMapping, Table
 
 from project.core.db.engine import Database
 
@@ -15,26 +17,36 @@ OPAQUE = re.compile(r"(?=\S*[0-9])(?=\S*[A-Za-z])\S{32,}|[0-9a-f]{8}(-[0-9a-f]{4
 MECHANISM = "core_effect"  # answers that are kept for a form sent twice
 NEAR = timedelta(days=1)
 Rows = Counter[str]
+Found = Mapping[Table, Sequence[RowMapping]]
+REFLECTED = WeakKeyDictionary[Database, MetaData]()
 
 
-async def rows_of(database: Database, tables: MetaData, known: set[object]) -> Rows:
-    """Every row of every table, as text in which made-up ids, tokens, hashes and times by the clock are left open.
+async def read(database: Database) -> Found:
+    """Every row of every table."""
+    async with database.sessions[False]() as session:
+        connection = await session.connection()
+        if database not in REFLECTED:
+            REFLECTED[database] = MetaData()
+            with warnings.catch_warnings(action="ignore"):  # of indexes that reflection does not know
+                await connection.run_sync(REFLECTED[database].reflect)
+        tables = REFLECTED[database].tables.values()
+        return {each: (await connection.execute(each.select())).mappings().all() for each in tables}
+
+
+async def rows_of(database: Database, known: set[object]) -> Rows:
+    """Every row of every table, as `as_text` writes it."""
+    return as_text(await read(database), known)
+
+
+def as_text(found: Found, known: set[object]) -> Rows:
+    """The rows as text in which made-up ids, tokens, hashes and times by the clock are left open.
 
     Those that `known` does not hold yet are told from older ones, except the first time, when all are put into
-    it. A reference is written as what the row it leads to says. `tables` is filled on first use.
+    it. A reference is written as what the row it leads to says.
     """
     first = not known
     known.add(None)
-    async with database.sessions[False]() as session:
-        connection = await session.connection()
-        if not tables.tables:
-            with warnings.catch_warnings(action="ignore"):  # of indexes that reflection does not know
-                await connection.run_sync(tables.reflect)
-        found = {
-            each: (await connection.execute(each.select())).mappings().all()
-            for each in tables.tables.values()
-            if each.name != MECHANISM
-        }
+    found = {each: rows for each, rows in found.items() if each.name != MECHANISM}
     keys = {(column, row[column]): row for each, rows in found.items() for column in each.primary_key for row in rows}
 
     def text(table: Table, row: Any, *, follow: bool = True) -> str:

@@ -4,7 +4,6 @@ import logging
 import re
 import secrets
 import time
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
+from project.core.db import recording
 from project.core.log import about, get_logger
 from project.core.metrics import Counter, Gauge, Histogram
 from project.core.watchdog import ABOUT
@@ -36,6 +36,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+STRICTLY = "max-age=31536000; includeSubDomains"
 
 
 def _believed(scope: Scope) -> bool:
@@ -44,25 +45,17 @@ def _believed(scope: Scope) -> bool:
     return bool(host) and host in ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
 
 
-def route_of(scope: Scope) -> str:
-    """The template of the route that a request has found, such as /blog/posts/{post_id}; "none" for any other path."""
-    if scope["path"].startswith(PREFIX):
-        return f"{PREFIX}{{path}}"
-    found: Any = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    return scope.get("root_path", "") + found.path_format if hasattr(found, "path_format") else "none"
-
-
 class Edge:
     """Gives each request an id, logs it once without its query, and answers what nobody else caught."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.secure = settings.secure
+        self.secure, self.debug = settings.secure, settings.DEBUG
         self.alone, self.warned = not settings.TRUSTED_PROXIES, False
         self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
-        usual = MutableHeaders()
-        self._add_headers(usual, PREFIX, personal=False)
-        self.for_static = [pair for pair in usual.raw if pair[0] not in (b"cache-control", b"vary")]
+        always = HEADERS | ({"Strict-Transport-Security": STRICTLY} if self.secure else {})
+        self.usual = Headers({"Content-Security-Policy": self.policy} | always).raw
+        self.styled = Headers({"Content-Security-Policy": f"{self.policy} 'unsafe-inline'"} | always).raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -83,6 +76,8 @@ class Edge:
             await self._answer(scope, receive, send, current)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
+        asked = recording.current.get() or recording.Recording(keep=self.debug)
+        asked.scope, recorded = scope, recording.current.set(asked)
         status, started = 0, time.perf_counter()
         static = scope["path"].startswith(PREFIX)
 
@@ -91,26 +86,28 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if static and status < 400:
-                    message["headers"] = [*message["headers"], *self.for_static, (b"x-request-id", current.encode())]
+                    message["headers"] = [*message["headers"], *self.usual, (b"x-request-id", current.encode())]
                 else:
-                    headers = MutableHeaders(raw=message.setdefault("headers", []))
-                    headers["X-Request-ID"] = current
-                    self._add_headers(headers, scope["path"], personal=scope["state"].get("principal") is not None)
+                    self._add_headers(message, current, scope)
+                    if self.debug:
+                        took = asked.timing(time.perf_counter() - started)
+                        message["headers"].append((b"server-timing", took.encode()))
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
         except (ClientDisconnect, WebSocketDisconnect):
             log.info("the client left", path=scope["path"])
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", method=scope.get("method", ""), path=scope["path"])
             if scope["type"] == "websocket" or status:
                 raise
-            response = await answer(Request(scope, receive), UNEXPECTED)
+            response = await answer(Request(scope, receive), UNEXPECTED, error)
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
-                elapsed, method, route = time.perf_counter() - started, scope["method"], route_of(scope)
+                elapsed, method = time.perf_counter() - started, scope["method"]
+                route = f"{PREFIX}{{path}}" if static else recording.template(scope) or "none"
                 known = method if method in METHODS else "other"
                 REQUESTS.add(known, route, str(status or GONE))
                 TOOK.observe(elapsed, known, route)
@@ -118,23 +115,22 @@ class Edge:
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
                     ms = round(elapsed * 1000, 1)
                     log.log(level, "request", method=method, path=scope["path"], route=route, status=status, ms=ms)
+            recording.current.reset(recorded)
 
-    def _add_headers(self, headers: MutableHeaders, path: str, *, personal: bool) -> None:
+    def _add_headers(self, message: Message, current: str, scope: Scope) -> None:
         """Add the headers of every answer, as far as the handler has not set them itself."""
-        styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
-        headers.setdefault("Content-Security-Policy", f"{self.policy} 'unsafe-inline'" if styled else self.policy)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        if self.secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-        if "cache-control" not in headers:
+        path, personal = f"{scope['path']}/", scope["state"].get("principal") is not None
+        headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+        theirs = {name for name, _ in headers}
+        usual = self.styled if path.startswith("/admin/") or path == "/api/docs/" else self.usual
+        headers += [pair for pair in usual if pair[0] not in theirs]
+        headers.append((b"x-request-id", current.encode()))
+        message["headers"] = headers
+        if b"cache-control" not in theirs:
             # What is somebody's own must not come back from the browser's memory by Back after they have logged out.
-            kept = not personal and not f"{path}/".startswith("/admin/")
-            headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-            headers.add_vary_header("Cookie")
+            kept = not personal and not path.startswith("/admin/")
+            headers.append((b"cache-control", b"private, no-cache" if kept else b"no-store"))
+            MutableHeaders(raw=headers).add_vary_header("Cookie")
 
 
-ABOUT[Edge._answer.__code__] = lambda names: {
-    "request_id": names["current"],
-    "route": f"{names['scope'].get('method', 'WS')} {route_of(names['scope'])}",
-}
+ABOUT[Edge._answer.__code__] = lambda names: {"request_id": names["current"], "route": names["asked"].route}

@@ -73,6 +73,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 UNEXPECTED = Refusal(500, "internal_error", "Something went wrong on our side. It has been written down.")
 UNSTORABLE = Refusal(422, "invalid", "Some of the data cannot be stored as it is.")
 Voice = Callable[[Request, Refusal], Awaitable[Response | None]]
+Explain = Callable[[Request, Exception], Awaitable[Response | None]]
 
 
 def answers_with(voice: Voice) -> Callable[[F], F]:
@@ -88,8 +89,11 @@ def answers_with(voice: Voice) -> Callable[[F], F]:
     return mark
 
 
-async def answer(request: Request, refusal: Refusal) -> Response:
-    """The response for a refusal: the endpoint's own voice, else JSON under /api and a page elsewhere."""
+async def answer(request: Request, refusal: Refusal, error: Exception | None = None) -> Response:
+    """The response for a refusal: the endpoint's own voice, else JSON under /api and a page elsewhere.
+
+    In development the page tells of a bug, which is the `error` that nobody expected.
+    """
     voice: Voice | None = getattr(request.scope.get("endpoint"), "__voice__", None)
     own = await voice(request, refusal) if voice else None
     if own is not None:
@@ -98,6 +102,9 @@ async def answer(request: Request, refusal: Refusal) -> Response:
         return problem(request, refusal)
     from project.core.web.error_pages import error_page, to_login
 
+    explain: Explain | None = getattr(request.app.state, "explain", None)
+    if error is not None and explain and (told := await explain(request, error)):
+        return told
     return to_login(request, refusal) or await error_page(request, refusal)
 
 

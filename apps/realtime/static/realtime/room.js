@@ -7,7 +7,6 @@
   window.uptempoRoom = true;
   const TOGETHER = 5 * 60 * 1000;  // milliseconds between two messages that one head is enough for
   const UP = -160;  // pixels from the end, after which one reads what was said before
-  let sent = "";
 
   function dress() {
     for (const log of document.querySelectorAll(".chat-log")) {
@@ -51,17 +50,55 @@
     if (event.target.value.trim()) form.requestSubmit();
   });
 
-  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
-    if (detail.elt.matches("[data-composer]")) sent = detail.elt.elements.body.value;
+  // One message is on its way at a time, so that they arrive in their order; `later` holds what is sent while it is.
+  const outboxes = new WeakMap();
+
+  function outboxOf(form) {
+    if (!outboxes.has(form)) outboxes.set(form, { busy: false, sent: "", later: [], draft: "" });
+    return outboxes.get(form);
+  }
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest?.("[data-composer]");
+    if (!form || !outboxOf(form).busy) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    outboxOf(form).later.push(form.elements.body.value);
+    form.elements.body.value = "";
+  }, { capture: true });
+
+  // htmx has read the form by now: the line is free for what comes next.
+  document.addEventListener("htmx:beforeSend", ({ detail }) => {
+    if (!detail.elt.matches("[data-composer]")) return;
+    const { body } = detail.elt.elements;
+    Object.assign(outboxOf(detail.elt), { busy: true, sent: body.value });
+    body.value = "";
   });
 
-  // What was written while the answer was on its way stays.
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    if (!detail.elt.matches("[data-composer]") || !detail.successful) return;
+    if (!detail.elt.matches("[data-composer]")) return;
+    const outbox = outboxOf(detail.elt);
     const { body, _once } = detail.elt.elements;
-    body.value = body.value.startsWith(sent) ? body.value.slice(sent.length) : "";
-    _once.value = newToken();
-    body.focus();
-    document.querySelector(".chat-scroll").scrollTop = 0;
+    if (detail.successful) {
+      _once.value = newToken();
+      body.focus();
+      document.querySelector(".chat-scroll").scrollTop = 0;
+      setTimeout(() => sendNext(detail.elt, outbox));  // htmx is done with this one then
+    } else {
+      Object.assign(outbox, { busy: false, draft: body.value });
+      body.value = outbox.sent;
+    }
   });
+
+  function sendNext(form, outbox) {
+    const { body } = form.elements;
+    const next = outbox.later.shift();
+    const draft = body.value || outbox.draft;
+    Object.assign(outbox, { busy: false, draft: "" });
+    if (next) {
+      body.value = next;
+      form.requestSubmit();
+    }
+    if (body.value !== draft) body.value = draft;
+  }
 })();

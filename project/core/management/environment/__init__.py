@@ -19,7 +19,7 @@ __all__ = ["ROOT", "SetupStoppedError", "assets_present", "fetch_assets", "prepa
 ROOT = Path(__file__).resolve().parents[4]
 
 _VALUED = {"--settings", "--verbosity", "-v"}  # the word after one of these is no command
-_TESTING = {"test", "ci", "screenshots", "startapp"}  # and other work on the code
+_TESTING = {"test", "ci", "bench", "screenshots", "startapp"}  # and other work on the code
 _SHOWING_PAGES = {"runserver"} | _TESTING
 _INTERACTIVE = {"migrate", "makemigrations", "createsuperuser", "changepassword", "check", "shell"} | _SHOWING_PAGES
 _USAGE = """\

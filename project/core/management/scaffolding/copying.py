@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +37,13 @@ from project.core.web.references import References, check_references, choices
 from project.core.web.schemas import Url
 """
 """What some app needs and another does not: ruff takes away what is not used."""
-OURS = ["--config", 'lint.isort.known-first-party = ["apps", "project", "tests"]']  # a new one is no folder yet
+RULES = [
+    "--no-cache",
+    "--config",
+    str(ROOT / "pyproject.toml"),
+    "--config",
+    'lint.isort.known-first-party = ["apps", "project", "tests"]',
+]
 SPOKEN = re.compile(
     r'"""[^"]*"""|_\((?:"[^"]*"|\'[^\']*\')|(?:description|flash)="[^"]*"|"(?:New|Search the|No) things?[^"]*"'
 )
@@ -54,8 +61,8 @@ def copied(spec: Spec) -> dict[str, str]:
             start = next(start for start in FOLDERS if inside.startswith(start))
             path = f"{FOLDERS[start]}/{inside.removeprefix(start).lstrip('/')}"
             path = path.replace("scaffold", spec.label).replace("thing_", f"{spec.noun}_")
-            files[path] = _tidy(path, renamed(_filled(source, spec), spec, in_test=start == "tests"))
-    return files
+            files[path] = renamed(_filled(source, spec), spec, in_test=start == "tests")
+    return _tidied(files)
 
 
 def _filled(source: Path, spec: Spec) -> str:
@@ -108,13 +115,14 @@ def _named(said: str, noun: str, plural: str) -> str:
     return re.sub(r"\bthing\b", noun, said)
 
 
-def _tidy(path: str, text: str) -> str:
-    if not path.endswith(".py") or not text:
-        return text
-    for step in (["check", "--fix-only", "--quiet", "--select", "I,F401", *OURS], ["format"]):
-        words = [sys.executable, "-m", "ruff", *step, "--stdin-filename", str(ROOT / path), "-"]
-        done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
-        if done.returncode or not done.stdout:
-            raise CommandError(f"ruff cannot tidy {path}: {done.stderr.strip()}")
-        text = done.stdout
-    return text
+def _tidied(files: dict[str, str]) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in files.items():
+            Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
+            Path(folder, path).write_text(text)
+        for step in (["check", "--fix-only", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
+            words = [sys.executable, "-m", "ruff", *step, *RULES, folder]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CommandError(f"ruff cannot tidy the app: {done.stderr.strip()}")
+        return {path: Path(folder, path).read_text() for path in files}

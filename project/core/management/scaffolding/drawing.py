@@ -19,6 +19,7 @@ async def test_the_{name}_of_a_thing_is_ones_own(
 
 
 """
+WIDTH = 120
 WHOSE = "{% if user and user.id == thing.owner_id %}"
 
 
@@ -81,18 +82,18 @@ def _facts(spec: Spec) -> str:
     shown = [
         field for field in spec.own_fields if field not in (spec.refs) and (field != spec.named or field.kind == "text")
     ]
-    lines = [f'    (_("{field.label}"), thing.{field.name}),\n' for field in shown]
+    lines = [f'  (_("{field.label}"), thing.{field.name}),\n' for field in shown]
     for field in () if spec.public else spec.refs:
-        lines.append(f'    (_("{field.label}"), names.{field.column}[thing.{field.column}|string]),\n')
-    return "".join(["  {{ ui.facts([\n", *lines, '    (_("Added"), thing.created_at),\n'])
+        lines.append(f'  (_("{field.label}"), names.{field.column}[thing.{field.column}|string]),\n')
+    return "".join(["{% block row %}{{ ui.facts([\n", *lines, '  (_("Added"), thing.created_at),\n'])
 
 
 def _actions(spec: Spec) -> str:
-    return f'    <div class="actions">\n{f"      {WHOSE}{chr(10)}" if spec.public else ""}'
+    return f'{{% block actions %}}\n{f"{WHOSE}{chr(10)}" if spec.public else ""}{{{{ ui.link_button(_("Edit")'
 
 
 def _acted(spec: Spec) -> str:
-    end = "      {% endif %}\n" if spec.public else ""
+    end = "{% endif %}\n" if spec.public else ""
     return f'thing_id=thing.id), "quiet") }}}}\n{end}'
 
 
@@ -102,28 +103,32 @@ def _acted(spec: Spec) -> str:
 def _example(spec: Spec) -> str:
     values = {field.column: "Hello" if field == spec.named else field.type.example for field in spec.own_fields}
     pairs = ", ".join(f'"{name}": {value!r}' for name, value in values.items())
-    return f"EXAMPLE: dict[str, Any] = {{{pairs}}}  # what its API takes\n".replace("'", '"')
+    return f"EXAMPLE = {{{pairs}}}\n".replace("'", '"')
 
 
 def _public(spec: Spec) -> str:
     if not spec.public:
-        return "PUBLIC: set[str] = set()  # the addresses that answer strangers\n"
+        return "EXAMPLE ="
     starts = [start for voice, start in (("api", "/api/v1"), ("pages", "")) if voice in spec.voices]
     paths = ", ".join(f'"GET {start}/scaffold/things{rest}"' for start in starts for rest in ("", "/{thing_id}"))
-    return f"PUBLIC = {{{paths}}}  # the addresses that answer strangers\n"
+    return f"PUBLIC = {{{paths}}}  # the addresses that answer strangers\nEXAMPLE ="
 
 
 def _fills(spec: Spec) -> str:
-    lines = []
+    steps = []
     for field in spec.own_fields:
         verb = "choose" if field.kind == "enum" else "fill"
         typed = field.type.typed.replace("_", " ").capitalize() if field.kind == "enum" else field.type.typed
         typed = "Hello" if field == spec.named else typed
         if field.kind == "bool":
-            lines.append(f'    await page.check("{field.label}")\n')
+            steps.append(f'.check("{field.label}")')
         elif not field.optional or field == spec.named:
-            lines.append(f'    await page.{verb}("{field.label}", "{typed}")\n')
-    return "".join(lines)
+            steps.append(f'.{verb}("{field.label}", "{typed}")')
+    lines = [start := "    await page"]
+    for step in [*steps, '.submit("Save")\n']:
+        lines += [] if len(lines[-1] + step) <= WIDTH else [start]
+        lines[-1] += step
+    return "\n".join(lines)
 
 
 def _api_others(spec: Spec) -> str:
@@ -155,11 +160,11 @@ def _referring(spec: Spec) -> str:
         walks = ROOT / "tests" / label / "walks.py"
         if field.args[1] and walks.exists() and f'"{key}"' in walks.read_text():
             tests.append(REFERRING.format(key=key, column=field.column, label=label, name=field.name))
-    return "".join(tests) + "async def test_the_things_of_others"
+    return "".join(tests) + "async def test_others"
 
 
 def _whose(spec: Spec) -> str:
-    return f"test_the_things_of_others_are_not_{'ones_own' if spec.public else 'there'}("
+    return f"test_others_{'change' if spec.public else 'find'}_nothing("
 
 
 SLOTS: dict[str, list[Slot]] = {

@@ -44,7 +44,7 @@ KINDS = {
     "str": Kind("str", "max_length=200", "min_length=1, max_length=200", "Hello", "Hello"),
     "text": Kind(
         *("str", "", 'min_length=1, max_length=20_000, json_schema_extra={"widget": "textarea"}'),
-        *("First words.", "First words.", False),
+        *("Words.", "Words.", False),
     ),
     "int": Kind("int", "", "ge=-2_147_483_648, le=2_147_483_647", 7, "7", number=True),
     "float": Kind("float", "", "ge=-1e15, le=1e15", 1.5, "1.5", number=True),

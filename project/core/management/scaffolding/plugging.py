@@ -1,29 +1,31 @@
 """Into place: the files of a new app, its migration, its line in INSTALLED_APPS; all of it or nothing."""
 
 import ast
-import os
+import importlib
+import io
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from project.core.conf import ROOT
+from click import ClickException
+
+from project.core.conf import ROOT, Settings
 from project.core.management import CommandError
+from project.core.management.cli import Site
+from project.core.management.makemigrations import makemigrations
 
 SETTINGS = ROOT / "project" / "settings.py"
 BY_HAND = "project/settings.py has no list INSTALLED_APPS that can be added to: write it as a list of names."
 
 
-def plug_in(label: str, files: Mapping[str, str], installed: list[str]) -> str:
+def plug_in(label: str, files: Mapping[str, str], settings: Settings) -> str:
     """Put the files in place, write the migration, name the app in INSTALLED_APPS; returns the migration's path.
 
     Whatever stops this leaves everything as it was. Raises CommandError.
     """
-    settings = SETTINGS.read_text()
-    added = with_app(settings, f"apps.{label}")  # before anything is written
+    added = with_app(SETTINGS.read_text(), f"apps.{label}")  # before anything is written
     with _undone(f"apps/{label}", f"templates/{label}", f"tests/{label}"):
         with tempfile.TemporaryDirectory(dir=ROOT, prefix=".startapp-") as draft:
             for path, text in files.items():
@@ -33,7 +35,7 @@ def plug_in(label: str, files: Mapping[str, str], installed: list[str]) -> str:
             for folder in sorted({"/".join(path.split("/")[:2]) for path in files}):
                 (ROOT / folder).parent.mkdir(exist_ok=True)
                 Path(draft, folder).rename(ROOT / folder)
-        migration = _migrate(label, installed)
+        migration = _migrate(label, settings)
         _replace(SETTINGS, added)
     return migration
 
@@ -53,17 +55,19 @@ def _undone(*folders: str) -> Iterator[None]:
         raise
 
 
-def _migrate(label: str, installed: list[str]) -> str:
-    """Write the migration, in a process of its own that has the app already."""
-    environ = os.environ | {"INSTALLED_APPS": ",".join([*installed, f"apps.{label}"])}
-    words = [sys.executable, "manage.py", "makemigrations", label, "--noinput"]
-    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    written = [line for line in lines if line.startswith("migrations/")]
-    if done.returncode or not written:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise CommandError(f"The migration cannot be written, so nothing is: {' '.join(said)}")
-    return written[0]
+def _migrate(label: str, settings: Settings) -> str:
+    """Write the migration, for the site with the app."""
+    importlib.invalidate_caches()  # its folder is new
+    with_it = settings.model_copy(update={"INSTALLED_APPS": [*settings.INSTALLED_APPS, f"apps.{label}"]})
+    words, written = [label, "--noinput", "--scriptable"], io.StringIO()
+    try:
+        with redirect_stdout(written), redirect_stderr(io.StringIO()):
+            makemigrations.main(words, "makemigrations", standalone_mode=False, obj=Site(lambda: with_it))
+    except ClickException as error:
+        raise CommandError(f"The migration cannot be written, so nothing is: {error.message}") from error
+    if not written.getvalue():
+        raise CommandError("There is nothing to migrate, so nothing is written.")
+    return written.getvalue().strip()
 
 
 def with_app(source: str, name: str) -> str:

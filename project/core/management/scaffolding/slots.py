@@ -100,7 +100,7 @@ def _list(spec: Spec) -> str:
     searched = ", ".join(f"Thing.{field.name}" for field in spec.own_fields if field.wordy)
     return (
         f"async def list_things(db: AsyncSession, {user}wanted: ThingQuery) -> Slice[Thing]:\n"
-        f'    """{words}, as wanted."""\n    things = {rows}\n    return await wanted.found(db, things, {searched})\n'
+        f'    """{words}, as wanted."""\n    return await wanted.found(db, {rows}, {searched})\n'
     )
 
 
@@ -254,9 +254,10 @@ def _admin(spec: Spec) -> str:
     )
     searched = ", ".join(f"Thing.{field.name}" for field in spec.own_fields if field.wordy)
     sortable = ", ".join(f"Thing.{field.name}" for field in ordered(spec))
+    named = '    name_plural = "Things"\n' if spec.plural_given else ""
     return (
-        f"    column_list = [{shown}, Thing.owner_id, Thing.created_at]\n    column_searchable_list = [{searched}]\n"
-        f"    column_sortable_list = [{sortable}, Thing.created_at]\n"
+        f"{named}    column_list = [{shown}, Thing.owner_id, Thing.created_at]\n"
+        f"    column_searchable_list = [{searched}]\n    column_sortable_list = [{sortable}, Thing.created_at]\n"
     )
 
 

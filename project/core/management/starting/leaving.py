@@ -18,6 +18,7 @@ def leave_out(root: Path, labels: list[str]) -> None:
         _drop_lines(root / ".env.example", rf"^# .*\n# {label.upper()}_\w+=.*\n\n?")
         _drop_lines(root / "pyproject.toml", rf"^.*# .*\b{label}\b.*\n")
         _drop_tests(root, label)
+        _drop_docs(root / "project" / "docs", label)
     _drop_revisions(root, history, set(labels))
     for label in labels:
         _refuse_what_is_left(root, label)
@@ -33,6 +34,17 @@ def _drop_tests(root: Path, label: str) -> None:
     for path in (root / "tests").rglob("*.py"):
         if about.search(path.read_text()):
             path.unlink()
+
+
+def _drop_docs(docs: Path, label: str) -> None:
+    """Take away the lines of tables that name the app, and pages about it, with the items that link to them."""
+    about = re.compile(rf"\bapps/{label}\b|/{label}/|\b{label.upper()}_")
+    for page in docs.glob("*.md"):
+        _drop_lines(page, rf"^\|.*({about.pattern}).*\n")
+    for page in [page for page in docs.glob("*.md") if about.search(page.read_text())]:
+        page.unlink()
+        for other in docs.glob("*.md"):
+            _drop_lines(other, rf"^- \[[^\]]*\]\({page.name}\).*\n(  .*\n)*")
 
 
 def _drop_revisions(root: Path, history: History, labels: set[str]) -> None:

@@ -24,9 +24,7 @@ async def test_a_thing_is_added_read_changed_and_deleted(client: httpx2.AsyncCli
     assert (await client.get(url)).status_code == 404
 
 
-async def test_things_are_searched_sorted_and_paged(
-    client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession
-) -> None:
+async def test_things_are_found_sorted_and_paged(client: httpx2.AsyncClient, sign_in: SignIn, db: AsyncSession) -> None:
     ann = await sign_in()
     for title in ("Bread", "Apples", "Pears"):
         await add_thing(db, ann, title=title)
@@ -42,7 +40,7 @@ async def test_things_are_searched_sorted_and_paged(
     assert (await client.get(URL, params={"sort": "secret"})).status_code == 422
 
 
-async def test_the_things_of_others_are_not_there(
+async def test_others_find_nothing(
     client: httpx2.AsyncClient, sign_in: SignIn, make_user: MakeUser, db: AsyncSession
 ) -> None:
     url = f"{URL}/{await add_thing(db, await make_user('bob@example.com'))}"

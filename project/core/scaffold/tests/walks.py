@@ -8,13 +8,12 @@ from project.core import AsyncSession
 from project.core.scaffold.models import Thing
 from project.core.scaffold.schemas import ThingCreate
 
-PUBLIC: set[str] = set()  # the addresses that answer strangers
-EXAMPLE: dict[str, Any] = {"title": "Hello"}  # what its API takes
+EXAMPLE = {"title": "Hello"}
 
 
 async def add_thing(db: AsyncSession, owner: User, **values: Any) -> UUID:
-    """A thing of theirs, like the example but for these values."""
-    thing = Thing(**ThingCreate(**(EXAMPLE | values)).model_dump(), owner_id=owner.id)
+    """A thing of theirs: what the API takes as an example, but for these values."""
+    thing = Thing(**ThingCreate.model_validate(EXAMPLE | values).model_dump(), owner_id=owner.id)
     db.add(thing)
     await db.flush()
     return thing.id

@@ -195,6 +195,9 @@
     block.prepend(document.getElementById("live").content.cloneNode(true));
   }
 
+  document.addEventListener("click", ({ target }) => {
+    target.closest("[data-dismiss]")?.closest(".flash").remove();
+  });
   document.addEventListener("animationend", ({ target, animationName }) => {
     if (animationName === "pass") target.remove();
   });

@@ -60,7 +60,6 @@
     if (!button) return;
     if ("themeSwitch" in button.dataset) switchTheme();
     if ("reveal" in button.dataset) reveal(button, !button.hasAttribute("data-shown"));
-    if ("dismiss" in button.dataset) button.closest(".flash").remove();
   });
 
   // A password leaves as a password: browsers then offer to keep it and never list it as an earlier entry.
