@@ -119,10 +119,11 @@ def _place() -> str:
     """The innermost line of an app's code, else of the framework's, that is being executed."""
     found = ""
     for frame in _frames():
-        if name := own(frame.f_code.co_filename):
-            found = f"{name}:{frame.f_lineno}"
+        name = own(frame.f_code.co_filename)
+        if name and not name.startswith((f"{CORE}db/", "manage.py")):
+            found = found if found and name.startswith(CORE) else f"{name}:{frame.f_lineno}"
             if not name.startswith(CORE):
-                return found
+                break
     return found
 
 
