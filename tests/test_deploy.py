@@ -62,8 +62,18 @@ def test_a_process_is_given_longer_to_stop_than_it_takes() -> None:
     from project.core.management.serve import GRACE_SECONDS
 
     compose = (FOLDER / "compose.yaml").read_text()
-    drain = int(re.findall(r"DRAIN_SECONDS: (\d+)", compose)[0])
+    drain = Settings.model_fields["DRAIN_SECONDS"].default
     web, worker = map(int, re.findall(r"stop_grace_period: (\d+)s", compose))
     unit = (FOLDER / "systemd" / "uptempo-web.service").read_text()
     assert min(web, int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0])) >= drain + GRACE_SECONDS + 5
     assert worker > Settings.model_fields["WORKER_GRACE"].default
+
+
+def test_a_release_is_migrated_before_it_is_served_and_a_process_that_stops_speaks_for_itself_only() -> None:
+    unit = (FOLDER / "systemd" / "uptempo-web.service").read_text()
+    for when, served in (("ExecStartPre", "ExecStart=.*serve"), ("ExecReload", "ExecReload=.*HUP")):
+        for command in ("migrate", "collectstatic"):
+            assert re.search(rf"^{when}=.*manage\.py {command}\b.*\n(.*\n)*^{served}", unit, re.M), (when, command)
+    compose = (FOLDER / "compose.yaml").read_text()
+    assert "migrate: { condition: service_completed_successfully }" in compose
+    assert ("health_uri /health/live" in (FOLDER / "Caddyfile").read_text()) is ("DRAIN_SECONDS" not in compose)

@@ -112,7 +112,7 @@ async def served(tmp_path: Path) -> Served:
     }
 
     @asynccontextmanager
-    async def serve(*command: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async def serve(*command: str, processes: int = 2) -> AsyncIterator[httpx2.AsyncClient]:
         server = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *command, cwd=ROOT, env=env, stderr=asyncio.subprocess.PIPE
         )
@@ -120,7 +120,7 @@ async def served(tmp_path: Path) -> Served:
         seen = ""
         try:
             async with asyncio.timeout(60):
-                while len(re.findall("startup complete|] Running on", seen)) < 2 and (
+                while len(re.findall("startup complete|] Running on", seen)) < processes and (
                     line := await server.stderr.readline()
                 ):
                     seen += line.decode()
@@ -475,8 +475,8 @@ async def test_gunicorn(served: Served) -> None:
 
 
 async def test_hypercorn(served: Served) -> None:
-    options = ("--config", "project/deploy/hypercorn.toml", "--bind", "127.0.0.1:0")
-    async with served("hypercorn", *options, "project.asgi:app") as client:
+    options = ("--config", "project/deploy/hypercorn.toml", "--workers", "1", "--bind", "127.0.0.1:0")
+    async with served("hypercorn", *options, "project.asgi:app", processes=1) as client:
         live = await client.get("/health/live")
         assert (live.json(), "server" in live.headers) == ({"status": "ok"}, False)
 
