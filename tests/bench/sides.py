@@ -22,7 +22,7 @@ from project.core.web.static.collecting import collect, read_manifest
 from project.core.web.static.sources import Sources
 from project.settings import Settings
 from tests.bench.machine import Address, Server
-from tests.faults.lab import ROOT
+from tests.faults.processes import ROOT
 
 APPS = ["project.core.scaffold", "tests.bench.twenty"]
 EMAIL, PASSWORD = "reader@example.com", "a long walk by the sea"
