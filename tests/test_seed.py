@@ -4,7 +4,7 @@ The seed's own routes are pasted here, corrected where they did not run as print
 """
 
 import asyncio
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -36,6 +36,7 @@ from project.core.asgi import create_app
 from project.core.conf import ROOT
 from project.core.db.migrations import migrate_database
 from project.core.db.models import uuid7
+from project.core.errors import ConfigurationError
 from project.core.signing import Signer
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
@@ -117,7 +118,9 @@ async def served(tmp_path: Path) -> Served:
         seen = ""
         try:
             async with asyncio.timeout(60):
-                while seen.count("startup complete") < 2 and (line := await server.stderr.readline()):
+                while len(re.findall("startup complete|] Running on", seen)) < 2 and (
+                    line := await server.stderr.readline()
+                ):
                     seen += line.decode()
             url = re.search(r"http://127\.0\.0\.1:\d+", seen)
             assert url, seen
@@ -462,17 +465,18 @@ async def test_uvicorn_workers(served: Served) -> None:
         assert (await client.get("/health/ready")).json()["status"] == "ok"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9: gunicorn with uvicorn workers")
 async def test_gunicorn(served: Served) -> None:
-    worker = "uvicorn.workers.UvicornWorker"
-    async with served("gunicorn", "project.asgi:app", "-k", worker, "-w", "2", "--bind", "127.0.0.1:0") as client:
-        assert (await client.get("/health/live")).json() == {"status": "ok"}
+    options = ("-c", "project/deploy/gunicorn_conf.py", "-w", "2", "--bind", "127.0.0.1:0")
+    async with served("gunicorn", *options, "project.asgi:app") as client:
+        live = await client.get("/health/live", headers={"X-Forwarded-For": "192.0.2.1"})
+        assert (live.json(), "server" in live.headers) == ({"status": "ok"}, False)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9: hypercorn")
 async def test_hypercorn(served: Served) -> None:
-    async with served("hypercorn", "project.asgi:app", "--workers", "2", "--bind", "127.0.0.1:0") as client:
-        assert (await client.get("/health/live")).json() == {"status": "ok"}
+    options = ("--config", "project/deploy/hypercorn.toml", "--bind", "127.0.0.1:0")
+    async with served("hypercorn", *options, "project.asgi:app") as client:
+        live = await client.get("/health/live")
+        assert (live.json(), "server" in live.headers) == ({"status": "ok"}, False)
 
 
 async def test_structured_logs(
@@ -506,15 +510,35 @@ def test_traces() -> None:
     assert "opentelemetry" in str(extras)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9: the serverless entry")
-def test_a_serverless_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_serverless_handler(
+    backend: Databases, make_settings: MakeSettings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls share one loop, and so their connections; what never ends is not begun; without Redis none starts."""
     monkeypatch.setenv("SECRET_KEY", secrets.token_urlsafe(40))
-    assert importlib.util.find_spec("project.serverless")
-    handler = importlib.import_module("project.serverless").handler
-    http = {"method": "GET", "path": "/health/live", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}
-    call = {"version": "2.0", "rawPath": http["path"], "rawQueryString": "", "headers": {"host": "127.0.0.1:8000"}}
-    answer = handler(call | {"requestContext": {"http": http}, "isBase64Encoded": False}, None)
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    serverless = importlib.import_module("project.serverless")
+    with pytest.raises(ConfigurationError, match="set REDIS_URL"):
+        serverless.Handler(create_app(make_settings(REDIS_URL="")))
+
+    def walk(app: FastAPI) -> None:
+        handler = type(serverless.handler)(app)
+
+        def call(path: str, **headers: str) -> dict[str, Any]:
+            http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}
+            event = {"version": "2.0", "rawPath": path, "rawQueryString": "", "isBase64Encoded": False}
+            named = {"host": "127.0.0.1:8000"} | headers
+            found: dict[str, Any] = handler(event | {"requestContext": {"http": http}, "headers": named}, None)
+            return found
+
+        answers = [call("/health/live"), call("/health/ready"), call("/health/ready")]
+        assert [answer["statusCode"] for answer in answers] == [200, 200, 200]
+        assert json.loads(answers[0]["body"]) == {"status": "ok"}
+        assert app.state.runtime.database.reader.pool.checkedin() == 1
+        assert call("/live/stream", accept="text/event-stream")["statusCode"] == 204
+        handler.close()
+
+    async with backend.copy() as url:
+        await asyncio.to_thread(walk, create_app(make_settings(DATABASE_URL=url, REDIS_URL=redis_url)))
 
 
 def test_the_github_workflow() -> None:

@@ -8,7 +8,6 @@ from project.core.checks import Finding, check
 
 OPEN = Finding(
     "accounts.E101",
-    "error",
     "Accounts open without proof of their e-mail, and sign-up tells which addresses have one.",
     "Set ACCOUNTS_SIGNUP=confirm, and MAIL_URL.",
 )

@@ -22,12 +22,20 @@ SECONDS = 10.0  # that one check may take
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check finds: a stable id, how bad it is, what is wrong, what to do. Both texts may hold {names}."""
+    """What a check finds: a stable id, what is wrong, what to do. Both texts may hold {names}.
+
+    The letter before the id's number is its level: D(ebug), I(nfo), W(arning), E(rror) or C(ritical).
+    """
 
     id: str
-    level: Level
     message: str
     hint: str = ""
+
+    @property
+    def level(self) -> Level:
+        """How bad it is."""
+        letter = self.id.partition(".")[2][:1].lower()
+        return next(each for each in LEVELS if each[0] == letter)
 
     def of(self, **values: object) -> "Finding":
         """This finding with its {names} filled in; secrets in the values are masked."""
@@ -50,7 +58,6 @@ class Check:
 
 BROKEN = Finding(
     "core.E001",
-    "error",
     "The check {name} could not be made: {reason}.",
     "Nothing is known of what it looks at: mend what it says, or the check itself.",
 )

@@ -12,8 +12,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
     validate_email,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -32,6 +32,10 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+_SERVERS = {
+    "DATABASE_URL": (r"(sqlite|postgres(ql)?)(\+\w+)?:", "postgresql:// or sqlite:///"),
+    "REDIS_URL": (r"(redis|rediss|unix)://.", "redis://, rediss:// or unix://"),
+}
 
 
 class EnvSettings(BaseSettings):
@@ -115,6 +119,9 @@ class Settings(EnvSettings):
     STATIC_ROOT: Path | None = Field(
         default=None, description="Where collectstatic puts them; unset means the folder static in DATA_DIR."
     )
+    DISK_FREE_MB: int = Field(
+        default=200, ge=0, description="Megabytes to stay free; with less, /health/ready says so."
+    )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     LOG_FORMAT: Literal["auto", "console", "json"] = Field(
         default="auto", description="json, console, or auto: console in DEBUG."
@@ -171,12 +178,13 @@ class Settings(EnvSettings):
             raise ValueError("must be scheme and host only, such as https://example.com")
         return url.rstrip("/")
 
-    @field_validator("REDIS_URL")
+    @field_validator("DATABASE_URL", "REDIS_URL")
     @classmethod
-    def _known_redis(cls, given: SecretStr) -> SecretStr:
+    def _known_server(cls, given: SecretStr, about: ValidationInfo) -> SecretStr:
         url = given.get_secret_value()
-        if url and not re.match(r"(redis|rediss|unix)://.", url):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        known, words = _SERVERS[about.field_name or ""]
+        if url and not re.match(known, url):
+            raise ValueError(f"must begin with {words}")
         try:
             urlsplit(url).port  # noqa: B018 - asking is what checks it
         except ValueError:
@@ -217,17 +225,6 @@ class Settings(EnvSettings):
         if given:
             validate_email(given)
         return given
-
-    @model_validator(mode="after")
-    def _known_database(self) -> Self:
-        scheme = self.DATABASE_URL.get_secret_value().partition(":")[0].partition("+")[0]
-        if scheme not in ("", "sqlite", "postgres", "postgresql"):
-            raise ValueError("DATABASE_URL must begin with postgresql:// or sqlite:///")
-        try:
-            urlsplit(self.DATABASE_URL.get_secret_value()).port  # noqa: B018 - asking is what checks it
-        except ValueError:
-            raise ValueError("DATABASE_URL has a port or host that cannot be read") from None
-        return self
 
     @property
     def secure(self) -> bool:

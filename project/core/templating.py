@@ -46,6 +46,7 @@ def environment(site: Path, apps: Iterable[Path], **names: Any) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=bool(names.get("debug")),  # it would look at the file of each macro that is called
     )
     env.globals.update(names, _=gettext, ui=Macros(env, "core/ui/"))
     return env

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from project.core.conf import Settings
 from project.core.errors import ConfigurationError
 from project.core.jobs.claiming import Claimed
-from project.core.jobs.doorbell import MARK
+from project.core.jobs.doorbell import BEAT, MARK
 from project.core.jobs.executor import AWAY, Executor
 from project.core.jobs.table import State
 from project.core.log import configured, get_logger
@@ -32,6 +32,7 @@ QUEUE = "uptempo:jobs"
 LOOK_SECONDS = 5.0  # the longest time without a look at the table, whoever rings or not
 SHORTEST = 0.02  # what another worker is just claiming looks due; and for Redis 0 would mean for ever
 HEALTH_SECONDS = 10
+BEAT_SECONDS = 20  # that the last beat is believed: longer than two beats are apart, a look at the table between them
 GONE = (RedisError, OSError, TimeoutError)
 
 
@@ -96,6 +97,13 @@ class Worker(arq.worker.Worker):
             marks = [f"{MARK}{queue}" for queue in self.executor.queues]
             await self.pool.bzpopmin(marks, timeout=min(self._idle, LOOK_SECONDS))
 
+    async def record_health(self) -> None:
+        """arq's, which would forget a worker that waits for a ring."""
+        before = self._last_health_check
+        await super().record_health()
+        if self._last_health_check != before:
+            await self.pool.expire(self.health_check_key, BEAT_SECONDS)
+
     async def _run_row(self, row: Claimed) -> None:
         with suppress(asyncio.CancelledError):
             match await self.executor.run(row):
@@ -122,8 +130,6 @@ class Worker(arq.worker.Worker):
         if not self._handle_signals:
             self.handle_sig(signal.SIGUSR1)
         await asyncio.gather(*self.tasks.values())
-        with suppress(*GONE):
-            await self.pool.delete(self.health_check_key)
         if self.on_shutdown:
             await self.on_shutdown(self.ctx)
         await self.pool.aclose(close_connection_pool=True)
@@ -176,6 +182,7 @@ def worker_settings(settings: Settings, *, queues: Sequence[str] = (), concurren
         "max_jobs": room,
         "poll_delay": 0,
         "health_check_interval": HEALTH_SECONDS,
+        "health_check_key": BEAT,
         "job_completion_wait": round(settings.WORKER_GRACE),
         "job_serializer": _as_json,
         "job_deserializer": json.loads,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
+from project.core.conf import ROOT
 from tests.faults.lab import free_port
-from tests.faults.processes import ROOT
 
 START_SECONDS, END_SECONDS = 60.0, 15.0
 TICK = os.sysconf("SC_CLK_TCK")

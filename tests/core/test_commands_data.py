@@ -143,7 +143,7 @@ def test_dbshell_hands_over_to_the_databases_client(
         (tmp_path / name).chmod(0o755)
     postgresql = "postgresql://shop:s%40crt@db.example.com:5433/shop?ssl=require"
     assert manage("dbshell", "--read-only", "--", "-c", "SELECT 1", DATABASE_URL=postgresql).exit_code == 7
-    words = ["-U", "shop", "-h", "db.example.com", "-p", "5433", "-c", "SELECT 1", "shop"]
+    words = ["-U", "shop", "-h", "db.example.com", "-p", "5433", "-d", "shop", "-c", "SELECT 1"]
     assert capfd.readouterr().out == f"{words} s@crt require -c default_transaction_read_only=on\n"
     assert manage("dbshell", "--", ".tables").exit_code == 7
     assert capfd.readouterr().out.startswith(f"{[str(tmp_path / 'db.sqlite3'), '.tables']} ")

@@ -1,13 +1,21 @@
 """Health that tells the truth."""
 
 import asyncio
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
+import pytest
 from fastapi import FastAPI
+from redis import Redis
 from sqlalchemy import text
 
 from project.core import enqueue
+from project.core.db.migrations import migrate_database
+from project.core.jobs.doorbell import BEAT
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.testing.redis_server import RedisServer
 
@@ -15,7 +23,37 @@ from project.core.testing.redis_server import RedisServer
 async def test_live_answers_and_ready_knows_its_parts(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "ok"}
     ready = await client.get("/health/ready")
-    assert ready.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok", "worker": "ok"}}
+    parts = {"database": "ok", "migrations": "ok", "worker": "ok", "disk": "ok"}
+    assert ready.json() == {"status": "ok", "parts": parts}
+
+
+async def test_a_full_disk_is_told_and_the_site_goes_on(
+    make_settings: MakeSettings, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The least room counts, of SQLite's disk and of DATA_DIR's; a disk that is not there is told, too."""
+    room = {"db": 300_000_000, "data": 200_000_000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room[path.name]))
+    url, data = f"sqlite:///{tmp_path}/db/db.sqlite3", tmp_path / "data"
+    async with running(make_settings(DATABASE_URL=url, DATA_DIR=data)) as app:
+        await migrate_database(app.state.runtime.settings.database_url)
+        client = new_client(app)
+        for change, status, disk in [
+            ({}, "ok", "ok"),
+            ({"data": 199_999_999}, "degraded", "full"),
+            ({"data": 200_000_000, "db": 0}, "degraded", "full"),
+        ]:
+            room |= change
+            ready = await client.get("/health/ready")
+            assert (ready.status_code, ready.json()["status"], ready.json()["parts"]["disk"]) == (200, status, disk)
+        monkeypatch.setattr(shutil, "disk_usage", raiser(OSError("hidden")))
+        assert (await client.get("/health/ready")).json()["parts"]["disk"] == "away"
+
+
+def raiser(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 async def test_ready_says_when_migrations_wait(
@@ -29,8 +67,6 @@ async def test_ready_says_when_migrations_wait(
 async def test_a_database_that_is_away_is_503_and_heals(
     make_settings: MakeSettings, new_client: NewClient, tmp_path: Path
 ) -> None:
-    from project.core.db.migrations import migrate_database
-
     folder = tmp_path / "gone"
     settings = make_settings(DATABASE_URL=f"sqlite:///{folder}/db.sqlite3")
     async with running(settings) as app:
@@ -61,6 +97,25 @@ async def test_redis_that_is_away_is_told_and_hinders_nobody(
                 ready = await client.get("/health/ready")
                 assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
                 assert ready.json()["parts"]["redis"] == "away"
+
+
+@pytest.mark.any_database
+async def test_a_worker_that_beats_no_more_is_told_and_takes_no_web_process_away(
+    backend: Databases, make_settings: MakeSettings, new_client: NewClient
+) -> None:
+    with RedisServer() as server, Redis.from_url(server.url) as redis:
+        async with backend.copy() as url:
+            values = {"DATABASE_URL": url, "REDIS_URL": server.url}
+            async with (
+                running(make_settings(**values)) as app,
+                running(make_settings(**values, WORKER_PROCESSES=0)) as b,
+            ):
+                client, without = new_client(app), new_client(b)
+                for beats, state in ((False, "away"), (True, "ok"), (False, "away")):
+                    redis.set(BEAT, "") if beats else redis.delete(BEAT)
+                    ready = await client.get("/health/ready")
+                    assert (ready.status_code, ready.json()["parts"]["worker"]) == (200, state)
+                    assert (await without.get("/health/ready")).json()["parts"]["worker"] == "ok"
 
 
 async def test_metrics_are_for_whoever_holds_the_token(

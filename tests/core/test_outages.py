@@ -55,8 +55,13 @@ async def test_a_rested_connection_that_does_not_answer_is_replaced(
     monkeypatch.setattr(outages, "RESTED", -1)
     async with database.unit_of_work() as db:
         held = await driver(db)
+    execute = asyncpg.Connection.execute
+
+    async def hang_when_asked(self: asyncpg.Connection, query: str, **options: Any) -> Any:
+        return await (execute(self, query, **options) if query else hang())
+
     with monkeypatch.context() as patch:
-        patch.setattr(asyncpg.Connection, "execute", hang)
+        patch.setattr(asyncpg.Connection, "execute", hang_when_asked)
         async with database.sessions[True]() as db:
             other = await driver(db)
             assert held.is_closed()

@@ -41,7 +41,8 @@ class Database:
             watch(self.reader.sync_engine, settings.SLOW_QUERY_MS / 1000)
         else:
             self.engine = self._postgresql()
-            self.reader = self.engine.execution_options(postgresql_readonly=True)
+            # What only reads needs no transaction: each statement is one of its own, one way to the server and back.
+            self.reader = self.engine.execution_options(postgresql_readonly=True, isolation_level="AUTOCOMMIT")
         watch(self.engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
@@ -59,7 +60,7 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work(self, *, write: bool = True) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end, rolled back when anything is raised.
+        """One transaction: committed at the end, rolled back when anything is raised; on PostgreSQL none for reading.
 
         The session takes no connection before its first statement. Functions given to `on_commit` run after
         the commit. Raises RuntimeError inside another unit that has begun, since the two could wait for each
@@ -75,7 +76,8 @@ class Database:
                 token = _current.set((session, task))
                 try:
                     yield session
-                    await session.commit()
+                    if write or session.changed:
+                        await session.commit()
                 finally:
                     _current.reset(token)
         except Exception as error:
@@ -121,11 +123,24 @@ class Database:
                     "application_name": "uptempo",
                     "statement_timeout": str(int(timeout * 1000)),
                     "idle_in_transaction_session_timeout": str(int((timeout + 5) * 1000)),
+                    "default_transaction_read_only": "on",
                 },
             },
         )
         survive_outages(engine)
+        begin_writing(engine)
         return engine
+
+
+def begin_writing(engine: AsyncEngine) -> None:
+    """Let a transaction write that is not of a reading unit: connections cannot, unless their transaction says so."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        if not connection.get_execution_options().get("postgresql_readonly"):
+            cursor = connection.connection.cursor()
+            cursor.execute("SET TRANSACTION READ WRITE")
+            cursor.close()
 
 
 def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) -> None:

@@ -16,6 +16,7 @@ from project.core.redis import connect
 
 log = get_logger(__name__)
 MARK = "uptempo:ring:"
+BEAT = "uptempo:jobs:health-check"  # a key that is there while a worker lives
 LAST_RING_SECONDS = 1.0
 
 

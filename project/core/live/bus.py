@@ -124,10 +124,6 @@ class Bus:
                 if not self._subscriptions[topic]:
                     del self._subscriptions[topic]
 
-    async def answers(self) -> bool:
-        """Whether what carries the events is there."""
-        return True
-
     def listeners(self, topic: str) -> int:
         """How many subscriptions of this process hear the topic."""
         return len(self._subscriptions.get(topic, ()))

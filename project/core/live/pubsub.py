@@ -47,11 +47,11 @@ class RedisBus(Bus):
         if "sender" not in self._tasks:
             self._tasks["sender"] = asyncio.create_task(self._send_all())
 
-    async def answers(self) -> bool:
-        """Whether Redis is there."""
+    async def holds(self, key: str) -> bool | None:
+        """Whether there is this key in Redis; None when Redis is away."""
         with suppress(RedisError, OSError):
-            return bool(await self._redis.ping())
-        return False
+            return bool(await self._redis.exists(key))
+        return None
 
     async def close(self) -> None:
         """Send what waits, as far as Redis takes it within a second, and let go of both connections."""

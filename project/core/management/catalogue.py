@@ -19,7 +19,7 @@ CORE_GROUPS = {
     ],
     "Jobs and mail": ["worker", "jobs", "cleanup", "sendtestemail"],
     "Database": ["migrate", "makemigrations", "showmigrations", "sqlmigrate"],
-    "Data": ["dumpdata", "loaddata", "seed", "flush", "sqlflush", "dbshell"],
+    "Data": ["dumpdata", "loaddata", "seed", "flush", "sqlflush", "dbshell", "backup", "restore"],
     "Development": ["startapp", "startproject", "core", "test", "ci", "bench", "screenshots", "lock", "assets"],
 }
 ALIASES = {"clearsessions": "cleanup"}  # names of Django's that people's crontabs hold

@@ -11,10 +11,8 @@ from project.core.management import CommandError, Site, catalogue
 from project.core.runtime import Runtime
 from project.core.site_checks import CORE_CHECKS
 
-HIDDEN = Finding(
-    "core.E002", "error", "An app's command {name!r} can never run: manage.py has its own.", "Rename the app's."
-)
-REFUSED = Finding("core.E003", "error", "The site cannot be built: {reason}", "Mend what it names; nothing else ran.")
+HIDDEN = Finding("core.E002", "An app's command {name!r} can never run: manage.py has its own.", "Rename the app's.")
+REFUSED = Finding("core.E003", "The site cannot be built: {reason}", "Mend what it names; nothing else ran.")
 
 
 @declare(HIDDEN, tags=["apps"])

@@ -40,12 +40,20 @@ def _sqlite3(url: URL, parameters: Sequence[str], read_only: bool) -> tuple[list
 
 
 def _psql(url: URL, parameters: Sequence[str], read_only: bool) -> tuple[list[str], dict[str, str]]:
-    """The words, and what must not be among them: every user of the machine can read those."""
-    flags = {"-U": url.username, "-h": url.host or url.query.get("host"), "-p": url.port}
-    words = ["psql", *(str(word) for flag, value in flags.items() if value for word in (flag, value)), *parameters]
+    words, environment = connecting(url)
+    if read_only:
+        environment["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} {READ_ONLY}".strip()
+    return ["psql", *words, *parameters], environment
+
+
+def connecting(url: URL) -> tuple[list[str], dict[str, str]]:
+    """How PostgreSQL's programs connect: words, and what must not be among them, as all users of a machine see those.
+
+    The second is for the program's environment: password and TLS.
+    """
+    flags = {"-U": url.username, "-h": url.host or url.query.get("host"), "-p": url.port, "-d": url.database}
+    words = [str(word) for flag, value in flags.items() if value for word in (flag, value)]
     environment = {SSL[name]: str(value) for name, value in url.query.items() if name in SSL}
     if url.password is not None:
         environment["PGPASSWORD"] = str(url.password)
-    if read_only:
-        environment["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} {READ_ONLY}".strip()
-    return [*words, *([url.database] if url.database else [])], environment
+    return words, environment

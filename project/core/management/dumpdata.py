@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from project.core.management import CommandError, command, progress
+from project.core.management.backup import in_place_of
 from project.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -80,16 +81,5 @@ def _written(path: Path | None) -> Iterator[Any]:
     if path is None:
         yield sys.stdout.buffer
         return
-    part = path.with_name(f".part-{path.name}")
-    try:
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600, exist_ok=False)
-        with opened(part, "wb") as stream:
-            yield stream
-        part.replace(path)
-    except OSError as error:
-        if isinstance(error, ConnectionError):
-            raise
-        raise CommandError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with in_place_of(path) as part, opened(part, "wb") as stream:
+        yield stream

@@ -8,32 +8,17 @@ from project.core.management import CommandError, Site
 from project.core.management.runserver import parse_address
 
 GRACE_SECONDS = 20
-MOST_CONNECTIONS = 5000
 START_SECONDS = 60  # that a new process has to be ready, before the one it replaces is told to stop
 
 
 @click.command(epilog="Example: manage.py serve --workers 4 --bind 0.0.0.0:8000")
 @click.option("--bind", default="127.0.0.1:8000", metavar="ADDR:PORT", help="Where to listen.", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 1000), help="Web processes; WEB_CONCURRENCY otherwise.")
-@click.option(
-    "--grace",
-    type=click.IntRange(0, 3600),
-    default=GRACE_SECONDS,
-    show_default=True,
-    help="Seconds that requests under way have to end when the server stops.",
-)
-@click.option(
-    "--limit-concurrency",
-    type=click.IntRange(1),
-    default=MOST_CONNECTIONS,
-    show_default=True,
-    help="Connections of one process; one more is answered 503.",
-)
+@click.option("--grace", default=GRACE_SECONDS, help="Seconds that requests under way have to end.", show_default=True)
+@click.option("--limit-concurrency", type=click.IntRange(2), help="Connections of a process, 5000 otherwise; then 503.")
 @click.pass_obj
-def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurrency: int) -> None:
+def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurrency: int | None) -> None:
     """Serve the site in production. SIGHUP replaces the processes one by one, SIGTERM drains and ends them."""
-    import uvicorn
-
     from project.core.web import server
 
     settings = site.settings
@@ -46,15 +31,14 @@ def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurre
     os.environ["WEB_CONCURRENCY"] = str(workers)
     host, port = parse_address(bind)
     server.serve(
-        uvicorn.Config(
+        server.Config(
             "project.asgi:app",
             host=host,
             port=port,
             workers=workers,
-            **server.AS_HERE,
+            **server.AS_HERE | {"limit_concurrency": limit_concurrency or server.MOST_CONNECTIONS},
             log_level="info",
             log_config=None,
-            limit_concurrency=limit_concurrency,
             timeout_graceful_shutdown=grace,
             timeout_worker_healthcheck=START_SECONDS,
         )

@@ -27,37 +27,32 @@ STRANGER = "check.invalid"  # a host no site has (RFC 2606)
 
 ANY_HOST = Finding(
     "core.E105",
-    "error",
     "The site answers to any Host header, so links in its mails may lead to a stranger's site.",
     "Name your hosts in ALLOWED_HOSTS in place of *.",
 )
 DOCS_OPEN = Finding(
     "core.E107",
-    "error",
     "The API docs are open to everybody: {paths}.",
     "Set API_DOCS=false; if they are meant to be open, silence this: SILENCED_CHECKS=core.E107.",
 )
-NO_START = Finding("core.E140", "error", "The site does not start ({reason}).", "Its log says more: start it by hand.")
+NO_START = Finding("core.E140", "The site does not start ({reason}).", "Its log says more: start it by hand.")
 NO_HEADER = Finding(
     "core.E141",
-    "error",
     "{header} is missing or lets too much through: {paths}.",
     "Leave that header to the site, or set a strict one.",
 )
 COOKIE = Finding(
     "core.E142",
-    "error",
     "The cookie {name} of {path} lacks {what}.",
     'Set it with secure=settings.secure, httponly=True, samesite="lax", the session\'s as __Host-….',
 )
 FORGED = Finding(
     "core.E143",
-    "error",
     "A page of another site may post to {path}.",
     "Keep project.core.web.guard in front of every door, and TRUSTED_ORIGINS short.",
 )
-FAILS = Finding("core.E144", "error", "The site fails to answer: {paths}.", "Start it by hand and look at its log.")
-SLOW = Finding("core.W145", "warning", "The site takes more than {seconds} s for {paths}.", "What does it wait for?")
+FAILS = Finding("core.E144", "The site fails to answer: {paths}.", "Start it by hand and look at its log.")
+SLOW = Finding("core.W145", "The site takes more than {seconds} s for {paths}.", "What does it wait for?")
 
 
 @dataclass(slots=True)

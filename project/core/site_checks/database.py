@@ -15,39 +15,26 @@ from project.core.runtime import Runtime
 
 PATIENCE = 5.0  # seconds
 
-AWAY = Finding(
-    "core.E120",
-    "error",
-    "The database cannot be used ({reason}).",
-    "Is it running, and is DATABASE_URL right?",
-)
-PENDING = Finding(
-    "core.E121",
-    "error",
-    "{count} migrations are waiting, {name} first.",
-    "Run: python3 manage.py migrate",
-)
+AWAY = Finding("core.E120", "The database cannot be used ({reason}).", "Is it running, and is DATABASE_URL right?")
+PENDING = Finding("core.E121", "{count} migrations are waiting, {name} first.", "Run: python3 manage.py migrate")
 NO_RIGHTS = Finding(
     "core.E122",
-    "error",
     "The database's user {user} lacks rights on {count} tables: {what}.",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user};",
 )
 TOO_MANY = Finding(
     "core.E123",
-    "error",
-    "{web} web and {workers} worker processes may open {wanted} connections; the database gives this user {room}.",
+    "{web} web processes (one more while they are replaced) and {workers} workers may open {wanted} connections; "
+    "the database gives this user {room}.",
     "Lower DB_POOL_SIZE and DB_POOL_OVERFLOW (both count for each process), or raise max_connections.",
 )
 NO_TABLES = Finding(
     "core.I124",
-    "info",
     "The database's user {user} may make no tables.",
     "That is as it should be where `migrate` runs as somebody else.",
 )
 SUPERUSER = Finding(
     "core.W125",
-    "warning",
     "The site is a superuser of the database ({user}), so a hole in it is a hole in the whole server.",
     "Make a role of its own: CREATE ROLE shop LOGIN PASSWORD '…'; then let it own the database.",
 )
@@ -95,7 +82,7 @@ async def _rights(runtime: Runtime, connection: AsyncConnection) -> list[Finding
 def _room(runtime: Runtime, about: Any) -> Iterator[Finding]:
     settings = runtime.settings
     web, workers = settings.WEB_CONCURRENCY, settings.WORKER_PROCESSES if settings.REDIS_URL.get_secret_value() else 0
-    wanted = (web + workers) * (settings.DB_POOL_SIZE + settings.DB_POOL_OVERFLOW)
+    wanted = (web + (web > 1) + workers) * (settings.DB_POOL_SIZE + settings.DB_POOL_OVERFLOW)
     if wanted > about["room"]:
         yield TOO_MANY.of(web=web, workers=workers, wanted=wanted, room=about["room"])
     if about["super"]:

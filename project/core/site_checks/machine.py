@@ -13,34 +13,24 @@ from project.core.web.static.collecting import collect
 from project.core.web.static.sources import sources_of
 
 ASSETS = Finding(
-    "core.W001",
-    "warning",
-    "The browser assets are missing; pages work without JavaScript only.",
-    "Run: python3 manage.py assets",
+    "core.W001", "The browser assets are missing; pages work without JavaScript only.", "Run: python3 manage.py assets"
 )
 NOBODY = Finding(
-    "core.W002",
-    "warning",
-    "No installed app sets authenticate, so nobody can sign in.",
-    "Add apps.accounts to INSTALLED_APPS.",
+    "core.W002", "No installed app sets authenticate, so nobody can sign in.", "Add apps.accounts to INSTALLED_APPS."
 )
-READABLE = Finding("core.W003", "warning", "Others on this machine can read .env.", "Run: chmod 600 .env")
+READABLE = Finding("core.W003", "Others on this machine can read .env.", "Run: chmod 600 .env")
 NOT_WRITABLE = Finding(
     "core.E116",
-    "error",
     "Nothing can be written in DATA_DIR ({reason}).",
     "Let the site's user own that folder, or set DATA_DIR to one that is theirs.",
 )
-NO_ASSETS = Finding("core.E117", "error", "The browser assets are missing, so nothing moves on the pages.", ASSETS.hint)
+NO_ASSETS = Finding("core.E117", "The browser assets are missing, so nothing moves on the pages.", ASSETS.hint)
 NOT_COLLECTED = Finding(
     "core.W108",
-    "warning",
     "{count} static files are not collected, or changed since; {name} is one.",
     "Run: python3 manage.py collectstatic",
 )
-BAD_REFERENCE = Finding(
-    "core.E109", "error", "{reason}", "Correct the reference or add the file; collectstatic needs it."
-)
+BAD_REFERENCE = Finding("core.E109", "{reason}", "Correct the reference or add the file; collectstatic needs it.")
 
 
 @check(ASSETS, NOBODY, READABLE, tags=["apps", "files"])

@@ -15,23 +15,19 @@ from project.core.runtime import Runtime
 OLDEST = (6, 2)
 PATIENCE = 3.0  # seconds
 
-AWAY = Finding("core.E130", "error", "Redis cannot be used ({reason}).", "Is it running, and is REDIS_URL right?")
+AWAY = Finding("core.E130", "Redis cannot be used ({reason}).", "Is it running, and is REDIS_URL right?")
 OPEN = Finding(
     "core.E131",
-    "error",
     "Redis at {host} asks for no password, and whoever reaches it can change what it holds.",
     "Give it one (requirepass, or an ACL user) and set REDIS_URL=redis://:password@{host}…",
 )
 EVICTS = Finding(
     "core.E132",
-    "error",
     "Redis throws keys away when it is full (maxmemory-policy {policy}), and limits are forgotten with them.",
     "Set maxmemory-policy noeviction.",
 )
-REPLICA = Finding(
-    "core.E133", "error", "REDIS_URL names a replica, which takes no writes.", "Name the primary in REDIS_URL."
-)
-OLD = Finding("core.E134", "error", "Redis {version} is too old.", "Install Redis 6.2 or newer, or Valkey.")
+REPLICA = Finding("core.E133", "REDIS_URL names a replica, which takes no writes.", "Name the primary in REDIS_URL.")
+OLD = Finding("core.E134", "Redis {version} is too old.", "Install Redis 6.2 or newer, or Valkey.")
 
 
 @check(AWAY, OPEN, EVICTS, REPLICA, OLD, tags=["redis", "security"], deploy=True)

@@ -11,68 +11,57 @@ WIDEST = {4: 8, 6: 32}  # bits that a network of proxies has in common at least
 
 ALONE = Finding(
     "core.E004",
-    "error",
     "{count} web processes (WEB_CONCURRENCY) without Redis: events and limits of one do not reach the others.",
     "Set REDIS_URL=redis://… or run one process.",
 )
-DEBUG = Finding("core.E101", "error", "DEBUG is on.", "Set DEBUG=false in production.")
+DEBUG = Finding("core.E101", "DEBUG is on.", "Set DEBUG=false in production.")
 PLAIN = Finding(
     "core.E102",
-    "error",
     "SITE_URL is not https, so cookies are sent in the clear.",
     "Set SITE_URL=https://your.host (TLS may end at a proxy).",
 )
 SQLITE_SHARED = Finding(
     "core.E103",
-    "error",
     "SQLite with {count} web processes (WEB_CONCURRENCY).",
     "Set DATABASE_URL=postgresql://… or run one process.",
 )
 SQLITE = Finding(
     "core.W104",
-    "warning",
     "SQLite with one process: supported, on one machine with a local disk.",
     "Back the file up; to grow beyond one process set DATABASE_URL=postgresql://…",
 )
 ANY_PROXY = Finding(
     "core.E106",
-    "error",
     "TRUSTED_PROXIES holds {network}, so nearly anybody may choose the address they are limited by.",
     "Name the proxy's address or its own network.",
 )
 NO_MAIL = Finding(
     "core.E110",
-    "error",
     "MAIL_URL names no mail server, so mail reaches nobody.",
     "Set MAIL_URL=smtp://user:password@host:587, then try it: python3 manage.py sendtestemail you@your.host",
 )
 WEAK_TOKEN = Finding(
     "core.E111",
-    "error",
     "METRICS_TOKEN is easy to guess.",
     "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
 )
 PLAIN_ORIGIN = Finding(
     "core.E112",
-    "error",
     "TRUSTED_ORIGINS holds {origin}: whoever is between a reader and that page may post here in the reader's name.",
     "Name https origins only.",
 )
 PLAIN_STATIC = Finding(
     "core.E113",
-    "error",
     "STATIC_URL is not https, so browsers refuse the styles and scripts of an https site.",
     "Set STATIC_URL=https://… or leave it out.",
 )
 FORMER_KEY = Finding(
     "core.W114",
-    "warning",
     "SECRET_KEY_FALLBACKS holds the present SECRET_KEY, so the key was not changed.",
     "Make a new SECRET_KEY, or take this one out of SECRET_KEY_FALLBACKS.",
 )
 CHATTY = Finding(
     "core.W115",
-    "warning",
     "LOG_LEVEL is DEBUG: libraries then write what they send and receive into the log.",
     "Set LOG_LEVEL=INFO.",
 )

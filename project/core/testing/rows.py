@@ -26,9 +26,9 @@ async def read(database: Database) -> Found:
     async with database.sessions[False]() as session:
         connection = await session.connection()
         if database not in REFLECTED:
-            tables = REFLECTED[database] = MetaData()
+            REFLECTED[database] = MetaData()
             with warnings.catch_warnings(action="ignore"):  # of indexes that reflection does not know
-                await connection.run_sync(tables.reflect)
+                await connection.run_sync(REFLECTED[database].reflect)
         tables = REFLECTED[database].tables.values()
         return {each: (await connection.execute(each.select())).mappings().all() for each in tables}
 

@@ -29,6 +29,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+STRICTLY = "max-age=31536000; includeSubDomains"
 
 
 def _believed(scope: Scope) -> bool:
@@ -45,9 +46,9 @@ class Edge:
         self.secure, self.debug = settings.secure, settings.DEBUG
         self.alone, self.warned = not settings.TRUSTED_PROXIES, False
         self.policy = POLICY.format(cdn=f" {settings.static_origin}" if settings.static_origin else "")
-        usual = MutableHeaders()
-        self._add_headers(usual, PREFIX, personal=False)
-        self.for_static = [pair for pair in usual.raw if pair[0] not in (b"cache-control", b"vary")]
+        always = HEADERS | ({"Strict-Transport-Security": STRICTLY} if self.secure else {})
+        self.usual = Headers({"Content-Security-Policy": self.policy} | always).raw
+        self.styled = Headers({"Content-Security-Policy": f"{self.policy} 'unsafe-inline'"} | always).raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -75,13 +76,12 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if static and status < 400:
-                    message["headers"] = [*message["headers"], *self.for_static, (b"x-request-id", current.encode())]
+                    message["headers"] = [*message["headers"], *self.usual, (b"x-request-id", current.encode())]
                 else:
-                    headers = MutableHeaders(raw=message.setdefault("headers", []))
-                    headers["X-Request-ID"] = current
+                    self._add_headers(message, current, scope)
                     if self.debug:
-                        headers.append("Server-Timing", asked.timing(time.perf_counter() - started))
-                    self._add_headers(headers, scope["path"], personal=scope["state"].get("principal") is not None)
+                        took = asked.timing(time.perf_counter() - started)
+                        message["headers"].append((b"server-timing", took.encode()))
             await send(message)
 
         try:
@@ -103,16 +103,17 @@ class Edge:
             recording.current.reset(recorded)
             request_id.reset(token)
 
-    def _add_headers(self, headers: MutableHeaders, path: str, *, personal: bool) -> None:
+    def _add_headers(self, message: Message, current: str, scope: Scope) -> None:
         """Add the headers of every answer, as far as the handler has not set them itself."""
-        styled = f"{path}/".startswith("/admin/") or path == "/api/docs"
-        headers.setdefault("Content-Security-Policy", f"{self.policy} 'unsafe-inline'" if styled else self.policy)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        if self.secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-        if "cache-control" not in headers:
+        path, personal = f"{scope['path']}/", scope["state"].get("principal") is not None
+        headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+        theirs = {name for name, _ in headers}
+        usual = self.styled if path.startswith("/admin/") or path == "/api/docs/" else self.usual
+        headers += [pair for pair in usual if pair[0] not in theirs]
+        headers.append((b"x-request-id", current.encode()))
+        message["headers"] = headers
+        if b"cache-control" not in theirs:
             # What is somebody's own must not come back from the browser's memory by Back after they have logged out.
-            kept = not personal and not f"{path}/".startswith("/admin/")
-            headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-            headers.add_vary_header("Cookie")
+            kept = not personal and not path.startswith("/admin/")
+            headers.append((b"cache-control", b"private, no-cache" if kept else b"no-store"))
+            MutableHeaders(raw=headers).add_vary_header("Cookie")

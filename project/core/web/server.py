@@ -1,17 +1,28 @@
 """uvicorn as this house runs it."""
 
+import asyncio
+import logging
+import math
 import random
 import signal
 import sys
+import time
 from typing import Any
 
 import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 UNDER_WAY = 1.0  # seconds that a connection has to ask something, when the process stops
 SPREAD = 3.0  # seconds over which sockets are told to come again, when the process stops
+RECEIPT = 15.0  # seconds that a client has to send the head of a request, and again for each part of its body
+PART = 16_384  # bytes
+MOST_CONNECTIONS = 5000
+FULL: Any = PlainTextResponse("Too many connections. Try again.", 503, {"Retry-After": "1", "Connection": "close"})
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -46,7 +57,59 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 class RequestProtocol(HttpToolsProtocol):
-    """Answers whoever has connected before the door closed and has not asked yet: their request is on its way."""
+    """Lets go of clients that send drop by drop (CWE-400), and of sockets, too, beyond `limit_concurrency`.
+
+    Answers whoever has connected before the door closed and has not asked yet: their request is on its way.
+    """
+
+    _full = False
+    _received = 0
+    _receipt: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect(more=False)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self._receipt:
+            self._expect()
+
+    def on_headers_complete(self) -> None:
+        self._full = len(self.connections) >= (self.limit_concurrency or math.inf)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._received += len(body)
+        if self._received >= PART:
+            self._expect()
+
+    def on_message_complete(self) -> None:
+        self._expect(more=False)
+        super().on_message_complete()
+
+    def _expect(self, *, more: bool = True) -> None:
+        if self._receipt:
+            self._receipt.cancel()
+        self._receipt = self.loop.call_later(RECEIPT, self._late) if more else None
+        self._received = 0
+
+    def _late(self) -> None:
+        if self.flow.read_paused:  # by us: what was sent is still to be read
+            self._expect()
+        else:
+            self.transport.abort()
+
+    def _should_upgrade(self) -> bool:
+        return not self._full and super()._should_upgrade()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        super()._start_asgi_task(cycle, FULL if app is service_unavailable else app)
 
     def shutdown(self) -> None:
         asked = vars(self)["cycle"]
@@ -62,25 +125,45 @@ AS_HERE: dict[str, Any] = SOCKETS | {
     "access_log": False,
     "server_header": False,
     "proxy_headers": False,
+    "limit_concurrency": MOST_CONNECTIONS,
 }
+
+
+class Config(uvicorn.Config):
+    """Ends a process whose site cannot be imported as one that cannot start: it is not tried again and again."""
+
+    def load_app(self) -> Any:
+        try:
+            return super().load_app()
+        except Exception:
+            logging.getLogger("uvicorn.error").exception("The site cannot be imported.")
+            time.sleep(1)  # a supervisor that has just asked whether this process lives would wait a minute for nothing
+            sys.exit(STARTUP_FAILURE)
 
 
 def serve(config: uvicorn.Config) -> None:
     """Serve until a signal comes: in this process, in `config.workers` of them, or anew whenever a file changes.
 
-    SIGHUP replaces several one after the other, each by one that is ready (SIGTTIN and SIGTTOU: one more, one less).
-    Ends with 0 on SIGTERM, raises SystemExit(1) when the site does not start.
+    SIGHUP replaces several one after the other, each by one that is ready (SIGTTIN and SIGTTOU: one more, one less);
+    a single one heeds it not. Ends with 0 on SIGTERM, raises SystemExit(1) when the site does not start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it anew when all is closed
-    server = uvicorn.Server(config)
+    server, failed = uvicorn.Server(config), False
     try:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
         elif config.workers > 1:
-            Multiprocess(config, sockets=[config.bind_socket()]).run()
+            several = Multiprocess(config, sockets=[config.bind_socket()])
+            several.run()
+            failed = STARTUP_FAILURE in [each.exitcode for each in several.processes]
         else:
+            if hasattr(signal, "SIGHUP"):  # it would end the process, and `systemctl reload` the site
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             server.run()
+            failed = not server.started
     except KeyboardInterrupt:
         return
-    if not server.started and not config.should_reload and config.workers == 1:
+    except SystemExit as end:
+        failed = bool(end.code)
+    if failed:
         raise SystemExit(1)
