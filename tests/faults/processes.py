@@ -13,6 +13,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 END_SECONDS = 60
 ERROR = re.compile(r'Traceback.*?(?:\\n|\n)(\w[\w.]*(?:Error|Exception|Exit|Group|Timeout)\b[^\\\n"]{0,80})', re.S)
+AWAY = re.compile(r'"error": "(\w+)"[^{}]*"event": "a part is away"')
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -37,6 +38,11 @@ class Process:
             r"Traceback.*?(?:\n|\\n)(\w[\w.]*(?:Error|Exception|Exit|Group|Timeout)\b.{0,80})", self.log.read_text()
         )
         return dict(Counter(ends))
+
+    @property
+    def away(self) -> dict[str, int]:
+        """What it could not reach: {the reason: how often}."""
+        return dict(Counter(AWAY.findall(self.log.read_text())))
 
     def signal(self, number: Signals) -> None:
         """Send it a signal, to this one process only."""

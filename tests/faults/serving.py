@@ -68,6 +68,7 @@ async def rolling(report: Report) -> None:
         report.note("a round took", ", ".join(f"{each:.1f} s" for each in took))
         report.note("answers on kept connections; on new ones", f"{kept.told}; {fresh.told}")
         report.equal("requests under way when it began that ended well", [200] * ROUNDS, longs)
+        report.note("what was away", site.away)
         _demand_unbroken(report, kept, fresh)
         await one.demand_entries(report, kept)
 

@@ -23,6 +23,12 @@ CORE = "project/core/"
 CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # these take time, but nobody wrote them
 
 
+def template(scope: Mapping[str, Any]) -> str:
+    """The template of the route that a request has found, such as /blog/posts/{post_id}; nothing while it has none."""
+    found: Any = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return scope.get("root_path", "") + found.path_format if hasattr(found, "path_format") else ""
+
+
 class Statement(NamedTuple):
     """One statement that was executed.
 
@@ -52,9 +58,7 @@ class Recording:
     @property
     def route(self) -> str:
         """The template of the route that answers, such as `GET /blog/posts/{post_id}`; the path before one is found."""
-        found = self.scope.get("fastapi", {}).get("effective_route_context") or self.scope.get("route")
-        template = getattr(found, "path_format", "") or self.scope.get("path", "")
-        return f"{self.scope.get('method', '')} {template}".strip()
+        return f"{self.scope.get('method', '')} {template(self.scope) or self.scope.get('path', '')}".strip()
 
     def timing(self, seconds: float) -> str:
         """The value of a Server-Timing header (W3C) for an answer that begins after `seconds`."""
