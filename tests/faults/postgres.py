@@ -44,6 +44,7 @@ async def survive(report: Report, outage: Outage, *, deadline: float, back: floa
         ended = await one.until_ended(60)
         report.note("answers to writers", writers.told)
         report.note("answers to readers of a page", pages.told)
+        report.note("reasons", site.away)
         both = Visits()
         both.all = writers.all + pages.all
         strange = {each.answer for each in both.all} - {200, 201, 503}
