@@ -11,10 +11,12 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import func, select, text
 from starlette.routing import NoMatchFound
 
+from apps.accounts.models import User
 from apps.accounts.testing import PASSWORD, add_user, sign_in_as
-from project.core import templating
+from project.core import Runtime, templating
 from project.core.asgi import _addresses, _ask_only_below
 from project.core.db.recording import recorded
+from project.core.db.session import ReadOnlyUnit
 
 ID = UUID(int=7)
 
@@ -116,3 +118,10 @@ def test_a_macro_is_found_once_in_production_and_again_while_one_edits(tmp_path:
         (home / "words.html").write_text("{% macro said() %}two{% endmacro %} ")
         os.utime(home / "words.html", (1, 1))
         assert ui.said() == second
+
+
+@pytest.mark.any_database
+async def test_what_waits_to_be_written_when_a_reading_unit_ends_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(ReadOnlyUnit):
+        async with runtime.unit_of_work(write=False) as db:
+            db.add(User(email="ann@example.com", hashed_password="x"))
