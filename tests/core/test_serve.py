@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.supervisors.multiprocess import SIGNALS
 
 from project.core.testing.redis_server import RedisServer
 from project.core.web import server
@@ -242,3 +243,14 @@ async def test_streams_are_told_however_the_site_is_served(name: str) -> None:
                 await heard.wait()
     finally:
         signal.signal(number, former)
+
+
+def test_a_stop_is_heard_while_processes_are_replaced() -> None:
+    former = {each: signal.getsignal(each) for each in SIGNALS}
+    try:
+        several = server.Processes(server.Config("project.asgi:app"), sockets=[])
+        signal.raise_signal(signal.SIGTERM)
+        assert several.should_exit.is_set()
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

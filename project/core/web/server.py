@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+from socket import socket
 from typing import Any
 
 import uvicorn
@@ -141,6 +142,15 @@ class Config(uvicorn.Config):
             sys.exit(STARTUP_FAILURE)
 
 
+class Processes(Multiprocess):
+    """Stops at once when told to, also while it replaces its processes; uvicorn's would first replace all of them."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: self.should_exit.set())
+
+
 def serve(config: uvicorn.Config) -> None:
     """Serve until a signal comes: in this process, in `config.workers` of them, or anew whenever a file changes.
 
@@ -153,7 +163,7 @@ def serve(config: uvicorn.Config) -> None:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
         elif config.workers > 1:
-            several = Multiprocess(config, sockets=[config.bind_socket()])
+            several = Processes(config, sockets=[config.bind_socket()])
             several.run()
             failed = STARTUP_FAILURE in [each.exitcode for each in several.processes]
         else:
