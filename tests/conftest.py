@@ -39,7 +39,7 @@ def site_copy(tmp_path: Path) -> Path:
         source, target = ROOT / part, tmp_path / "site" / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
     return tmp_path / "site"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
 from apps.accounts import links_api, security_api, services, tokens_api
-from apps.accounts.identity import CurrentUser, InPerson, clear_cookie, cookie_name, set_cookie
+from apps.accounts.identity import CurrentAccount, CurrentUser, InPerson, clear_cookie, cookie_name, set_cookie
 from apps.accounts.manager import Manager
 from apps.accounts.schemas import (
     AccountDelete,
@@ -22,8 +22,6 @@ from project.core import DB, CurrentRuntime, Limit, Offset, Page, Principal, nee
 from project.core.web.deps import CurrentLimiter
 
 router = APIRouter()
-for each in (links_api, security_api, tokens_api):
-    router.include_router(each.router)
 UserId = Annotated[UUID, Path(description="The person's id.")]
 
 
@@ -77,9 +75,9 @@ async def get_user(user_id: UserId, db: DB, user: CurrentUser) -> UserRead:
 
 
 @router.get("/me")
-async def get_me(db: DB, user: CurrentUser) -> UserRead:
+async def get_me(account: CurrentAccount) -> UserRead:
     """Show your account."""
-    return UserRead.model_validate(await services.get_user(db, user, user.id))
+    return account
 
 
 @router.patch("/me")
@@ -145,3 +143,7 @@ async def change_password(
     token = await services.change_password(manager, limiter, request, user, data)
     if token:
         set_cookie(response, runtime, token, None)
+
+
+for each in (links_api, security_api, tokens_api):  # last: routes are asked in their order
+    router.include_router(each.router)

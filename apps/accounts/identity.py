@@ -3,21 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordBearer
-from sqlalchemy import ColumnElement
+from sqlalchemy import Select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
 from apps.accounts import api_tokens, sessions
 from apps.accounts.conf import AccountsSettings
-from apps.accounts.models import GRANTED, Session, User, granted
-from apps.accounts.refresh import ACCESS as ACCESS, by_access_token
-from apps.accounts.schemas import normalise_email
+from apps.accounts.models import GRANTED, User, granted
+from apps.accounts.refresh import ACCESS as ACCESS, read_access_token
+from apps.accounts.schemas import UserRead, normalise_email
 from project.core import AsyncSession, Forbidden, Principal, Runtime, get_logger, now
 from project.core.db.models import uuid7
 from project.core.identity import principal
@@ -64,31 +64,36 @@ async def authenticate(runtime: Runtime, conn: HTTPConnection) -> Principal | No
     Raises Forbidden for an API token that may not do what is asked.
     """
     if by_ticket := getattr(conn.state, "session_id", None):
-        return await _by_session(runtime, conn, col(Session.id) == by_ticket)
+        return await _by_session(runtime, conn, sessions.asking("id"), session_id=by_ticket)
     scheme, _, bearer = conn.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         tokens = _cookies(conn, cookie_name(runtime))
-        return await _by_session(runtime, conn, sessions.by_token(runtime, tokens[0])) if len(tokens) == 1 else None
+        if len(tokens) != 1:
+            return None
+        hashes = {f"hash{number}": each for number, each in enumerate(sessions.hashes(runtime, tokens[0]))}
+        return await _by_session(runtime, conn, sessions.asking("cookie", len(hashes)), **hashes)
     if (token := bearer.strip()).startswith(api_tokens.PREFIX):
         return await _by_api_token(runtime, conn, token)
-    which = by_access_token(runtime, token)
-    return None if which is None else await _by_session(runtime, conn, which)
+    claims = read_access_token(runtime, token)
+    found = claims and await _by_session(runtime, conn, sessions.asking("id"), session_id=claims.session_id)
+    return found if claims and found and found.id == claims.user_id else None
 
 
-async def _by_session(runtime: Runtime, conn: HTTPConnection, which: ColumnElement[bool]) -> Principal | None:
+async def _by_session(runtime: Runtime, conn: HTTPConnection, asking: Select[Any], **which: Any) -> Principal | None:
     conf = runtime.conf(AccountsSettings)
     async with runtime.unit_of_work(write=False) as db:
-        found = await sessions.find(db, conf, which)
-    if found is None:
+        row = (await db.execute(asking, which | sessions.moments(conf, now()))).first()
+    if row is None:
         return None
-    session, user, permissions = found
-    idle = sessions.idle(conf, remember=session.remember)
+    conn.state.account = row
+    idle = sessions.idle(conf, remember=row.remember)
     if not getattr(conn.state, "rests", False):
-        await _touch(runtime, sessions.touch, session.id, session.last_seen_at, min(sessions.TOUCH_EVERY, idle / 4))
-    return _principal(user, session.id, permissions, min(session.expires_at, session.last_seen_at + idle))
+        await _touch(runtime, sessions.touch, row.session_id, row.last_seen_at, min(sessions.TOUCH_EVERY, idle / 4))
+    ends_at = min(row.expires_at, row.last_seen_at + idle)
+    return _principal(row, row.session_id, granted(row.granted), ends_at)
 
 
-def _principal(user: User, session_id: UUID, permissions: frozenset[str], ends_at: datetime | None = None) -> Principal:
+def _principal(user: Any, session_id: UUID, permissions: frozenset[str], ends_at: datetime | None = None) -> Principal:
     return Principal(
         id=user.id,
         email=user.email,
@@ -116,6 +121,7 @@ async def _by_api_token(runtime: Runtime, conn: HTTPConnection, token: str) -> P
     if found is None:
         return None
     row, user = found
+    conn.state.account = user
     needed = "read" if conn.scope.get("method") in READING else "write"
     if needed not in row.scopes:
         raise Forbidden(f"This token has no scope {needed!r}.", code="insufficient_scope")
@@ -152,6 +158,14 @@ async def current_user(user: SignedIn, _: Annotated[str | None, Depends(bearer)]
 
 
 CurrentUser = Annotated[Principal, Depends(current_user)]
+
+
+async def current_account(conn: HTTPConnection, _: SignedIn, __: Annotated[str | None, Depends(bearer)]) -> UserRead:
+    """Whoever is signed in, as it was read when they were asked who they are; raises NotAuthenticated."""
+    return UserRead.model_validate(conn.state.account)
+
+
+CurrentAccount = Annotated[UserRead, Depends(current_account)]
 OptionalUser = Annotated[Principal | None, Depends(principal)]
 
 

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
@@ -76,7 +77,8 @@ async def rotate(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token
 async def revoke(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token: str) -> bool:
     """End the session of a refresh or access token (RFC 7009); returns whether there was one."""
     session = await _family(db, runtime, token)
-    if session is None and (mine := by_access_token(runtime, token)) is not None:
+    if session is None and (claims := read_access_token(runtime, token)) is not None:
+        mine = (col(Session.id) == claims.session_id) & (col(Session.user_id) == claims.user_id)
         found = await sessions.find(db, runtime.conf(AccountsSettings), mine)
         session = found[0] if found else None
     if session is None:
@@ -87,11 +89,18 @@ async def revoke(db: AsyncSession, runtime: Runtime, conn: HTTPConnection, token
     return True
 
 
-def by_access_token(runtime: Runtime, token: str) -> ColumnElement[bool] | None:
-    """The session row that a good access token is about, or None."""
+class Claims(NamedTuple):
+    """What an access token is about."""
+
+    session_id: UUID
+    user_id: UUID
+
+
+def read_access_token(runtime: Runtime, token: str) -> Claims | None:
+    """What a good access token is about, or None."""
     try:
         claims = Signer(runtime.settings.keys).read(ACCESS, token)
-        return (col(Session.id) == UUID(claims["sid"])) & (col(Session.user_id) == UUID(claims["sub"]))
+        return Claims(UUID(claims["sid"]), UUID(claims["sub"]))
     except (BadToken, KeyError, ValueError, TypeError, AttributeError):
         return None
 

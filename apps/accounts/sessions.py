@@ -2,18 +2,22 @@
 
 import secrets
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from fastapi_users.authentication.strategy import Strategy
 from fastapi_users.manager import BaseUserManager
-from sqlalchemy import ColumnElement, and_, delete, not_, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, not_, or_, update
 from sqlmodel import col, select
 from starlette.requests import HTTPConnection
 
 from apps.accounts import events
 from apps.accounts.conf import AccountsSettings
 from apps.accounts.kinds import Kind
-from apps.accounts.models import GRANTED, ApiToken, Session, User, granted
+from apps.accounts.models import GRANTED, ApiToken, Session, User
+from apps.accounts.schemas import UserRead
 from project.core import AsyncSession, Invalid, NotFound, Principal, Runtime, Slice, now, paginate
 from project.core.db.models import uuid7
 from project.core.live import revoke
@@ -39,13 +43,17 @@ def wrong(confirms: bool) -> str:
 
 def hash_token(runtime: Runtime, token: str) -> str:
     """What is stored of a token: a leaked table opens no session, and neither does it after the key is gone."""
-    return Signer(runtime.settings.keys).digests(PURPOSE, token)[0]
+    return hashes(runtime, token)[0]
+
+
+def hashes(runtime: Runtime, token: str) -> list[str]:
+    """What may be stored of a token: its hash by each key that still counts, the signing key's first."""
+    return Signer(runtime.settings.keys).digests(PURPOSE, token)
 
 
 def by_token(runtime: Runtime, token: str, kind: str = "browser") -> ColumnElement[bool]:
     """The row with this token, hashed with a key that still counts."""
-    hashes = Signer(runtime.settings.keys).digests(PURPOSE, token)
-    return and_(col(Session.token_hash).in_(hashes), col(Session.kind) == kind)
+    return and_(col(Session.token_hash).in_(hashes(runtime, token)), col(Session.kind) == kind)
 
 
 def lifetime(conf: AccountsSettings, kind: str, *, remember: bool) -> timedelta:
@@ -62,11 +70,18 @@ def idle(conf: AccountsSettings, *, remember: bool) -> timedelta:
 
 def live(conf: AccountsSettings, moment: datetime) -> ColumnElement[bool]:
     """The sessions that still count: not at their end, and used lately."""
-    remember, seen = col(Session.remember), col(Session.last_seen_at)
-    used = or_(
-        and_(remember, seen > moment - idle(conf, remember=True)),
-        and_(not_(remember), seen > moment - idle(conf, remember=False)),
-    )
+    return _live(**moments(conf, moment))
+
+
+def moments(conf: AccountsSettings, moment: datetime) -> dict[str, datetime]:
+    """When a session must end at the earliest, and have been used at the latest, to count at this moment."""
+    remembered, seen = (moment - idle(conf, remember=remember) for remember in (True, False))
+    return {"moment": moment, "remembered": remembered, "seen": seen}
+
+
+def _live(moment: Any, remembered: Any, seen: Any) -> ColumnElement[bool]:
+    remember, last = col(Session.remember), col(Session.last_seen_at)
+    used = or_(and_(remember, last > remembered), and_(not_(remember), last > seen))
     return and_(col(Session.expires_at) > moment, used)
 
 
@@ -129,17 +144,36 @@ async def _make_room(db: AsyncSession, user_id: UUID) -> None:
     await db.exec(delete(Session).where(col(Session.id).in_(newest.offset(MOST))))
 
 
-async def find(
-    db: AsyncSession, conf: AccountsSettings, which: ColumnElement[bool]
-) -> tuple[Session, User, frozenset[str]] | None:
-    """The live session, its active person and what their groups permit, in one query; or None."""
+async def find(db: AsyncSession, conf: AccountsSettings, which: ColumnElement[bool]) -> tuple[Session, User] | None:
+    """The live session and its active person; or None."""
     statement = (
-        select(Session, User, GRANTED)
+        select(Session, User)
         .join(User, col(User.id) == col(Session.user_id))
         .where(which, live(conf, now()), col(User.is_active))
     )
     row = (await db.exec(statement)).first()
-    return (row[0], row[1], granted(row[2])) if row else None
+    return (row[0], row[1]) if row else None
+
+
+@cache
+def asking(way: str, keys: int = 1) -> sa.Select[Any]:
+    """Who comes by a session, in one query that is built once: it is asked with each request.
+
+    `way` is "cookie", with a `hash0` for each of so many keys, or "id", with `session_id`; `moments` are needed, too.
+    """
+    if way == "id":
+        which = col(Session.id) == bindparam("session_id")
+    else:
+        hashes = [col(Session.token_hash) == bindparam(f"hash{number}") for number in range(keys)]
+        which = and_(or_(*hashes), col(Session.kind) == "browser")
+    of_person = [col(getattr(User, name)) for name in (*UserRead.model_fields, "is_superuser")]
+    of_session = [col(getattr(Session, name)) for name in ("remember", "last_seen_at", "expires_at")]
+    counts = _live(*map(bindparam, ("moment", "remembered", "seen")))
+    return (
+        sa.select(*of_person, col(Session.id).label("session_id"), *of_session, GRANTED.label("granted"))
+        .join_from(Session, User, col(User.id) == col(Session.user_id))
+        .where(which, counts, col(User.is_active))
+    )
 
 
 async def list_sessions(

@@ -1,12 +1,16 @@
 """The assembly of the web app, top to bottom: layers, refusals, doors."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cache
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from jinja2 import Environment
 from starlette.middleware import Middleware
+from starlette.routing import Match
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from project.core import templating
@@ -15,12 +19,14 @@ from project.core.apps import AppConfig
 from project.core.conf import ROOT, Settings
 from project.core.identity import principal
 from project.core.log import configured, get_logger
+from project.core.reporting import reporting
 from project.core.runtime import Runtime
 from project.core.signing import Signer
 from project.core.web import docs, health, jobs, live, metrics, problems, tickets
 from project.core.web.body import BodyLimit
 from project.core.web.edge import Edge
 from project.core.web.guard import Guard
+from project.core.web.leaving import Leaving
 from project.core.web.limits import Limiter
 from project.core.web.once import as_api
 from project.core.web.pages import as_pages
@@ -45,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(Edge, settings),
             Middleware(Guard, settings),
             Middleware(StaticLayer, static),
+            Middleware(Leaving),
             Middleware(BodyLimit, settings),
         ],
     )
@@ -54,8 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.static = static
     app.state.templates = _templates(app, runtime)
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
+    for router, prefix in ((health.router, "/health/"), (metrics.router, "/metrics")):
+        app.include_router(router)
+        _ask_only_below(app, prefix)
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)
@@ -74,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     with configured(runtime.settings), runtime.closing.told_by_signals(runtime.settings.DRAIN_SECONDS):
-        async with runtime, aclosing(app.state.limiter):
+        async with runtime, aclosing(app.state.limiter), reporting(runtime, "web") as app.state.report:
             await _remind(runtime)
             async with runtime.jobs_here():
                 yield
@@ -92,13 +100,28 @@ def _operation_id(route: APIRoute) -> str:
 
 def _mount(app: FastAPI, each: AppConfig) -> None:
     if each.api:
-        app.include_router(as_api(each.api), prefix=f"/api/v1/{each.label}", tags=[each.label], responses=docs.PROBLEM)
+        prefix = f"/api/v1/{each.label}"
+        app.include_router(as_api(each.api), prefix=prefix, tags=[each.label], responses=docs.PROBLEM)
+        _ask_only_below(app, prefix)
     if each.pages:
         pages = as_pages(each.pages)
         asking = [Depends(principal)]
         app.include_router(pages, prefix=each.pages_prefix, include_in_schema=False, dependencies=asking)
+        _ask_only_below(app, each.pages_prefix)
     if each.websockets:
         app.include_router(each.websockets, prefix=each.pages_prefix)
+
+
+def _ask_only_below(app: FastAPI, prefix: str) -> None:
+    """Let the router that was included last be asked only for what begins so: FastAPI would try each of its routes."""
+    included = app.router.routes[-1]
+    matches = included.matches
+
+    def quickly(scope: Scope) -> tuple[Match, Scope]:
+        elsewhere = not scope.get("root_path") and not scope["path"].startswith(prefix)
+        return (Match.NONE, {}) if elsewhere else matches(scope)
+
+    vars(included)["matches"] = quickly
 
 
 def _mount_dev(app: FastAPI) -> None:
@@ -109,12 +132,29 @@ def _mount_dev(app: FastAPI) -> None:
     app.state.explain = dev.explain
 
 
+def _addresses(app: FastAPI) -> Callable[..., str]:
+    """`app.url_path_for` as text, which would ask every route each time; what it found is remembered."""
+
+    @cache
+    def pattern(name: str, *keys: str) -> str:
+        return str(app.url_path_for(name, **{key: f"{{{key}}}" for key in keys}))
+
+    def url(name: str, /, **params: Any) -> str:
+        texts = {key: str(value) for key, value in params.items()}
+        if all(text and "/" not in text for text in texts.values()):
+            with suppress(ValueError):  # a number in the path, which takes no other
+                return pattern(name, *texts).format_map(texts)
+        return str(app.url_path_for(name, **params))
+
+    return url
+
+
 def _templates(app: FastAPI, runtime: Runtime) -> Environment:
     settings = runtime.settings
     return templating.environment(
         ROOT / "templates",
         [each.path for each in runtime.registry.apps],
-        url=lambda name, **params: str(app.url_path_for(name, **params)),
+        url=_addresses(app),
         static=app.state.static.url,
         live=live.live,
         site_name=settings.SITE_NAME,

@@ -4,7 +4,9 @@ import hmac
 import re
 import secrets
 import zlib
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -62,7 +64,7 @@ class Signer:
             try:
                 claims: dict[str, Any] = jwt.decode(
                     token,
-                    self._derived(key, purpose),
+                    _prepared(self._derived(key, purpose)),
                     algorithms=[ALGORITHM],
                     audience=purpose,
                     options={"require": REQUIRED, "strict_aud": True, "verify_iat": False},
@@ -73,6 +75,12 @@ class Signer:
             if claims["typ"] == purpose and issued <= datetime.now(UTC).timestamp() + CLOCK_SKEW:
                 return claims
         raise BadToken
+
+
+@lru_cache(maxsize=64)
+def _prepared(key: str) -> jwt.PyJWK:
+    """A key as PyJWT wants it; given as text it would be looked at anew for each token, whether it is a public one."""
+    return jwt.PyJWK({"kty": "oct", "k": urlsafe_b64encode(key.encode()).decode()}, ALGORITHM)
 
 
 def is_weak(key: str) -> bool:

@@ -30,7 +30,10 @@ class Macros:
                 self._homes |= dict.fromkeys(vars(self._env.get_template(home).module), home)
         if name not in self._homes:
             raise AttributeError(f"there is no macro {name} in {self._home}")
-        return getattr(self._env.get_template(self._homes[name]).module, name)
+        macro = getattr(self._env.get_template(self._homes[name]).module, name)
+        if not self._env.auto_reload:  # it stays what it is: next time it is found without looking
+            vars(self)[name] = macro
+        return macro
 
 
 def folders(site: Path, apps: Iterable[Path]) -> list[Path]:
@@ -46,6 +49,7 @@ def environment(site: Path, apps: Iterable[Path], **names: Any) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=bool(names.get("debug")),  # it would look at the file of each macro that is called
     )
     env.globals.update(names, _=gettext, ui=Macros(env, "core/ui/"))
     return env

@@ -26,7 +26,8 @@ from project.core.jobs import Job
 from tests.bench.fetching import CONCURRENCY, engine, origin
 from tests.bench.jobs import durability
 from tests.bench.lagging.app import NOTED, WAKE_SECONDS, lags
-from tests.faults.lab import Lab, Process, Web, lab
+from tests.faults.lab import Lab, lab
+from tests.faults.processes import Process, Web
 from tests.faults.report import Report
 
 ROUNDS, URLS, LARGE_ROUNDS, LARGE, SMALL = 5, 2_000, 3, 10_000, 200

@@ -25,7 +25,8 @@ import uvloop
 from apps.fetcher.client import Limits, fetch_all
 from apps.fetcher.guard import Guard
 from apps.fetcher.transport import AiohttpTransport
-from tests.faults.lab import ROOT, answers, free_port, until
+from tests.faults.lab import answers, free_port, until
+from tests.faults.processes import ROOT
 from tests.faults.report import Report
 
 ROUNDS, URLS, CONCURRENCY = 5, 2_000, 100

@@ -24,7 +24,8 @@ from sqlmodel import col
 
 from project.core.jobs import Job
 from project.core.jobs.table import ACTIVE
-from tests.faults.lab import DONE, SCRIPTS, Lab, Process, lab, until
+from tests.faults.lab import DONE, SCRIPTS, Lab, lab, until
+from tests.faults.processes import Process
 from tests.faults.report import Report
 
 ROUNDS, JOBS, LATENCIES, IDLE_SECONDS = 3, 10_000, 40, 20

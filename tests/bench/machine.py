@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from tests.faults.lab import ROOT, free_port
+from project.core.conf import ROOT
+from tests.faults.lab import free_port
 
 START_SECONDS, END_SECONDS = 60.0, 15.0
 TICK = os.sysconf("SC_CLK_TCK")

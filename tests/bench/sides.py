@@ -15,6 +15,7 @@ from uuid import UUID
 from apps.accounts.manager import HASHER
 from apps.accounts.models import User
 from project.core import Runtime
+from project.core.conf import ROOT
 from project.core.scaffold.models import Thing
 from project.core.testing.databases import PostgresDatabases
 from project.core.testing.redis_server import RedisServer
@@ -22,7 +23,6 @@ from project.core.web.static.collecting import collect, read_manifest
 from project.core.web.static.sources import Sources
 from project.settings import Settings
 from tests.bench.machine import Address, Server
-from tests.faults.lab import ROOT
 
 APPS = ["project.core.scaffold", "tests.bench.twenty"]
 EMAIL, PASSWORD = "reader@example.com", "a long walk by the sea"

@@ -29,7 +29,8 @@ from project.core.testing.redis_server import RedisServer
 from project.core.web import sockets
 from project.core.web.server import SOCKETS
 from project.settings import Settings
-from tests.faults.lab import Process, answers, free_port, until
+from tests.faults.lab import answers, free_port, until
+from tests.faults.processes import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, PEOPLE, BURST, SINGLES, PAUSE = 7, 500, 100, 40, 0.05

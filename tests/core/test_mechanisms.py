@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import HTTPConnection
 
 from apps.accounts.models import User
-from project.core.db import engine
+from project.core.db import outages
 from project.core.db.engine import Database
 from project.core.db.session import ReadOnlyUnit
 from project.core.log import MASK, masked
@@ -77,7 +77,7 @@ async def test_postgresql_ends_what_lasts_too_long(make_settings: MakeSettings, 
 async def test_a_connection_that_has_rested_is_asked_whether_it_still_stands(
     make_settings: MakeSettings, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "RESTED", -1)
+    monkeypatch.setattr(outages, "RESTED", -1)
     database = Database(make_settings(DATABASE_URL=postgresql_url, DB_POOL_SIZE=1, DB_POOL_OVERFLOW=0))
     whose = sa.text("SELECT pg_backend_pid()")
     async with database.unit_of_work(write=False) as db:

@@ -144,6 +144,7 @@ async def test_redis_dies_and_comes_back_and_nobody_restarts_anything(
         await until(a_worker_waits, runtime)
 
 
+@pytest.mark.any_database
 async def test_while_redis_hangs_jobs_start_as_soon_as_while_it_is_away(
     runtime: Runtime, start: Start, ran: asyncio.Event, server: RedisServer
 ) -> None:

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from starlette.requests import HTTPConnection
 
-from apps.accounts.identity import cookie_name
-from apps.accounts.manager import UserManager
 from apps.accounts.models import User
-from apps.accounts.services import open_browser_session
 from apps.realtime.models import Room
-from tests.faults.lab import Lab, Process, Web, lab
+from tests.faults.lab import Lab, lab
+from tests.faults.processes import Process, Web
 
 APPS = "project,apps.accounts,apps.realtime"
 ROOM = "hall"
@@ -53,10 +50,12 @@ class Town:
 
 
 @asynccontextmanager
-async def town(people: int, webs: int = 2, *, kind: str = "postgresql", **env: str) -> AsyncIterator[Town]:
+async def town(
+    people: int, webs: int = 2, *, kind: str = "postgresql", server: str = "", **env: str
+) -> AsyncIterator[Town]:
     """A room that so many people may talk in as fast as they like, on two processes."""
-    env = {"REALTIME_MESSAGE_RATE": "1000000/minute", "INSTALLED_APPS": APPS} | env
-    async with lab(kind, redis=True, started=True, **env) as site:
+    settings: dict[str, Any] = {"REALTIME_MESSAGE_RATE": "1000000/minute", "INSTALLED_APPS": APPS} | env
+    async with lab(kind, redis=True, server=server, **settings) as site:
         one = Town(site)
         async with site.runtime.unit_of_work() as db:
             users = [
@@ -64,16 +63,9 @@ async def town(people: int, webs: int = 2, *, kind: str = "postgresql", **env: s
             ]
             db.add_all([*users, Room(slug=ROOM, title="Hall")])
         for user in users:
-            one.people.append(await _cookie(site, user))
+            one.people.append(await site.cookie(user))
         one.webs = await asyncio.gather(*(site.web() for _ in range(webs)))
         yield one
-
-
-async def _cookie(site: Lab, user: User) -> str:
-    conn = HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})
-    async with site.runtime.unit_of_work() as db:
-        token, _ = await open_browser_session(UserManager(db, site.runtime), conn, user)
-    return f"{cookie_name(site.runtime)}={token}"
 
 
 def handshake(port: int, path: str, cookie: str = "") -> bytes:

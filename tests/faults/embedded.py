@@ -10,7 +10,8 @@ from signal import SIGKILL, SIGTERM
 
 import httpx2
 
-from tests.faults.lab import DONE, RUNNING, Lab, Process, Web, keys, lab, until
+from tests.faults.lab import DONE, RUNNING, Lab, keys, lab, until
+from tests.faults.processes import Process, Web
 from tests.faults.report import Report, run
 
 COUNT = 100

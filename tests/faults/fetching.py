@@ -21,7 +21,8 @@ from apps.fetcher.client import Fetched, Limits, Transport, fetch
 from apps.fetcher.guard import Guard
 from apps.fetcher.injected import ClientTransport, guarded_client
 from apps.fetcher.transport import AiohttpTransport
-from tests.faults.lab import ROOT, answers, free_port, until
+from tests.faults.lab import answers, free_port, until
+from tests.faults.processes import ROOT
 from tests.faults.report import Report, run
 
 LIMITS = Limits(url_seconds=3, retries=0)

@@ -9,22 +9,24 @@ import contextlib
 import itertools
 import os
 import socket
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from signal import SIGKILL, Signals
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx2
 import sqlalchemy as sa
 from sqlmodel import col, select
+from starlette.requests import HTTPConnection
 
+from apps.accounts.identity import cookie_name
+from apps.accounts.manager import UserManager
+from apps.accounts.models import User
+from apps.accounts.services import open_browser_session
 from project.core.jobs import Job, State, enqueue
 from project.core.jobs.table import ACTIVE
 from project.core.runtime import Runtime
@@ -32,74 +34,23 @@ from project.core.testing.databases import PostgresDatabases, SQLiteFiles, postg
 from project.core.testing.redis_server import RedisServer
 from project.settings import Settings
 from tests.core.probe import models
-from tests.core.probe.models import Ledger
+from tests.core.probe.models import Ledger, Note
+from tests.faults.ledger import Visits, posting, visitors
+from tests.faults.processes import Process, Served, Web
 from tests.faults.report import Report
 
-ROOT = Path(__file__).resolve().parents[2]
 APPS = "project,apps.accounts,tests.core.probe"
-START_SECONDS = 30
+START_SECONDS = 120
 LOOK_SECONDS = 0.05
 RUNNING = col(Job.state) == State.RUNNING
 DONE = col(Job.state) == State.DONE
 DEAD = col(Job.state) == State.DEAD
 SCRIPTS = ~col(Job.name).startswith("core.")  # core's own cron tasks come when they come
-VISITORS = 20
-VISITORS_PAUSE = 0.3
-
-
-class Process:
-    """A process that was started here; what it says is in the log file."""
-
-    def __init__(self, words: list[str], env: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("wb") as said:
-            self.popen = subprocess.Popen(words, cwd=ROOT, env=env, process_group=0, stdout=said, stderr=said)
-        self.pid = self.popen.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self.popen.poll() is None
-
-    def signal(self, number: Signals) -> None:
-        """Send it a signal, to this one process only."""
-        self.popen.send_signal(number)
-
-    async def end(self, number: Signals) -> int:
-        """Send a signal that ends it; returns its exit code."""
-        self.signal(number)
-        async with asyncio.timeout(START_SECONDS):
-            return await asyncio.to_thread(self.popen.wait)
-
-    def close(self) -> None:
-        """Kill whatever is left of it and of what it has started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, SIGKILL)
-        self.popen.wait()
-
-
-class Web(Process):
-    """`manage.py runserver`, its address, and how long its start took."""
-
-    url = ""
-    seconds = 0.0  # until it answered
+KEY_LENGTH = 32
 
 
 P = TypeVar("P", bound=Process)
-
-
-class Visits:
-    """What visitors have seen: the seconds each request took, what was answered, which keys were accepted."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.answers: Counter[int | str] = Counter()
-        self.accepted: list[str] = []
-
-    @property
-    def p99(self) -> float:
-        """The slowest but one percent, in seconds."""
-        return statistics.quantiles(self.seconds, n=100)[98]
+W = TypeVar("W", bound=Web)
 
 
 class Lab:
@@ -111,6 +62,7 @@ class Lab:
         self.redis = redis
         self.runtime = runtime
         self.processes: list[Process] = []
+        self.log: Path | None = None  # what is said goes there, in place of a file for each process
         self._numbers = itertools.count(1)
 
     async def worker(self, *, arq: bool = False, **env: str) -> Process:
@@ -120,8 +72,20 @@ class Lab:
 
     async def web(self, **env: str) -> Web:
         """Start `manage.py runserver --noreload` and wait until it answers."""
+        return await self._listening(Web, lambda port: ["runserver", str(port), "--noreload"], env)
+
+    async def serve(self, *options: str, count: int = 2, **env: str) -> Served:
+        """Start `manage.py serve` with so many processes and wait until each of them is ready."""
+        words = ["--workers", str(count), *options]
+        env = {"LOG_LEVEL": "INFO"} | env
+        site = await self._listening(Served, lambda port: ["serve", "--bind", f"127.0.0.1:{port}", *words], env)
+        if not self.log:
+            site.seconds += await until(lambda: site.has_started(count), START_SECONDS)
+        return site
+
+    async def _listening(self, kind: type[W], words: Callable[[int], list[str]], env: dict[str, str]) -> W:
         port = free_port()
-        web = self.start(Web, ["manage.py", "runserver", str(port), "--noreload"], env)
+        web = self.start(kind, ["manage.py", *words(port)], env)
         web.url = f"http://127.0.0.1:{port}"
         web.seconds = await until(lambda: answers(port) or not web.alive, START_SECONDS)
         if not web.alive:
@@ -130,7 +94,7 @@ class Lab:
 
     def start(self, kind: type[P], words: list[str], env: dict[str, str]) -> P:
         """Start a process of the site by the words after "python"."""
-        log = self.folder / f"{next(self._numbers)} {words[1]}"
+        log = self.log or self.folder / f"{next(self._numbers)} {words[1]}"
         process = kind([sys.executable, *words], self.env | env, log)
         self.processes.append(process)
         return process
@@ -174,55 +138,58 @@ class Lab:
         report.equal("effects too many (doubled)", 0, seen.total() - len(seen))
         report.equal("dead letters", 0, await self.count(DEAD))
 
-    @contextlib.asynccontextmanager
-    async def visitors(self, web: Web, seconds: float = 0) -> AsyncIterator[Visits]:
+    async def demand_entries(self, report: Report, visits: Visits) -> None:
+        """Demand of the strained app's entries: each acknowledged one is there once, none of them by half."""
+        key = sa.func.substr(Note.body, 1, KEY_LENGTH)
+        async with self.runtime.unit_of_work(write=False) as db:
+            rows = await db.execute(sa.select(key, sa.func.count(), sa.func.count(Note.state.distinct())).group_by(key))
+            seen = {name: (count, kinds) for name, count, kinds in rows}
+        report.note("entries acknowledged", len(visits.accepted))
+        report.equal("acknowledged and absent (lost)", 0, len(set(visits.accepted) - set(seen)))
+        report.equal("written by half", 0, sum(each == (1, 1) for each in seen.values()))
+        report.equal("written twice", 0, sum(each not in ((1, 1), (2, 2)) for each in seen.values()))
+
+    def visitors(self, web: Web, seconds: float = 0) -> AbstractAsyncContextManager[Visits]:
         """While this is open 20 visitors post jobs of so many seconds, each again after its answer and a pause."""
-        visits, closing = Visits(), asyncio.Event()
-        limits = httpx2.Limits(max_connections=VISITORS)
-        async with (
-            httpx2.AsyncClient(base_url=web.url, timeout=30, limits=limits, trust_env=False) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            for _ in range(VISITORS):
-                group.create_task(_visit(client, visits, closing, seconds))
-            yield visits
-            closing.set()
+        return visitors(web.url, posting("/api/v1/probe/jobs", seconds=seconds))
 
-
-async def _visit(client: httpx2.AsyncClient, visits: Visits, closing: asyncio.Event, seconds: float) -> None:
-    while not closing.is_set():
-        key, started = uuid4().hex, time.perf_counter()
-        try:
-            response = await client.post("/api/v1/probe/jobs", params={"key": key, "seconds": seconds})
-            answer: int | str = response.status_code
-        except httpx2.TransportError as error:
-            answer = type(error).__name__
-        visits.seconds.append(time.perf_counter() - started)
-        visits.answers[answer] += 1
-        if answer == 202:
-            visits.accepted.append(key)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(VISITORS_PAUSE):
-                await closing.wait()
+    async def cookie(self, user: User | None = None) -> str:
+        """A session of this person, or of a new one, as a Cookie header."""
+        conn = HTTPConnection({"type": "http", "headers": [], "client": ("127.0.0.1", 1)})
+        user = user or User(email="ann@example.com", name="Ann", hashed_password="-")
+        async with self.runtime.unit_of_work() as db:
+            db.add(user)
+            await db.flush()
+            token, _ = await open_browser_session(UserManager(db, self.runtime), conn, user)
+        return f"{cookie_name(self.runtime)}={token}"
 
 
 @contextlib.asynccontextmanager
-async def lab(kind: str, *, redis: bool, started: bool = True, **env: str) -> AsyncIterator[Lab]:
-    """A site on a database of its own ("postgresql" or "sqlite"), with the probe app; settings are given by name."""
+async def lab(
+    kind: str, *, redis: bool, started: bool = True, server: str = "", place: Path | None = None, **env: str
+) -> AsyncIterator[Lab]:
+    """A site on a database of its own ("postgresql" or "sqlite"), with the probe app; settings are given by name.
+
+    Args:
+        server: the PostgreSQL server; that of the tests when left out.
+        place: the folder of SQLite's file; a temporary one when left out.
+    """
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        databases = SQLiteFiles(folder) if kind == "sqlite" else PostgresDatabases(postgresql_server()[0])
+        databases = (
+            SQLiteFiles(place or folder) if kind == "sqlite" else PostgresDatabases(server or postgresql_server()[0])
+        )
         await databases.open()
         stack.push_async_callback(databases.close)
-        server = RedisServer()
-        stack.callback(server.kill)
+        redis_server = RedisServer()
+        stack.callback(redis_server.kill)
         if redis and started:
-            server.start()
+            redis_server.start()
         settings = {
             "DEBUG": "false",
             "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz",
             "DATABASE_URL": await stack.enter_async_context(databases.copy()),
-            "REDIS_URL": server.url if redis else "",
+            "REDIS_URL": redis_server.url if redis else "",
             "DATA_DIR": str(folder),
             "INSTALLED_APPS": APPS,
             "LOG_LEVEL": "WARNING",
@@ -231,7 +198,7 @@ async def lab(kind: str, *, redis: bool, started: bool = True, **env: str) -> As
         make: Callable[..., Settings] = Settings
         runtime = await stack.enter_async_context(Runtime(make(_env_file=None, **settings)))
         await models.create(runtime.database.engine)
-        site = Lab(folder, os.environ | settings | {"MANAGE_NO_BOOTSTRAP": "1"}, server, runtime)
+        site = Lab(folder, os.environ | settings | {"MANAGE_NO_BOOTSTRAP": "1"}, redis_server, runtime)
         try:
             yield site
         finally:

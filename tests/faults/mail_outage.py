@@ -13,7 +13,8 @@ from functools import partial
 import httpx2
 
 from tests.core.mail_server import MailServer, mail_server
-from tests.faults.lab import Lab, Web, free_port, lab, until
+from tests.faults.lab import Lab, free_port, lab, until
+from tests.faults.processes import Web
 from tests.faults.report import Report, run
 
 PEOPLE = 20

@@ -12,7 +12,8 @@ from sqlmodel import col
 
 from project.core.jobs import Job, State
 from project.core.jobs.table import ACTIVE
-from tests.faults.lab import DEAD, DONE, RUNNING, Lab, Process, keys, lab, until
+from tests.faults.lab import DEAD, DONE, RUNNING, Lab, keys, lab, until
+from tests.faults.processes import Process
 from tests.faults.report import Report, run
 
 GOOD = 100

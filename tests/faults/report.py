@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 
 SCENARIO_SECONDS = 420
@@ -39,6 +40,9 @@ class Report:
 
     def failed(self, error: BaseException) -> None:
         """It came to no end."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        traceback.print_exception(error)
         self._line("the scenario came to its end", "yes", f"{type(error).__name__}: {error}"[:300], holds=False)
 
     def _line(self, what: str, wanted: str, seen: str, *, holds: bool, mark: str = "ok") -> None:
@@ -49,19 +53,19 @@ class Report:
 Scenario = Callable[[Report], Awaitable[None]]
 
 
-def run(*scenarios: Scenario) -> None:
-    """Run all scenarios, or those named on the command line; exit 1 when a demand fails."""
+def run(*scenarios: Scenario, seconds: float = SCENARIO_SECONDS) -> None:
+    """Run all scenarios, or those named on the command line, each so long at most; exit 1 when a demand fails."""
     report = Report()
     chosen = [each for each in scenarios if each.__name__ in sys.argv[1:]] or scenarios
     for scenario in chosen:
         report.begin((scenario.__doc__ or "").splitlines()[0])
-        asyncio.run(_bounded(scenario, report))
+        asyncio.run(_bounded(scenario, report, seconds))
     raise SystemExit(0 if report.good else 1)
 
 
-async def _bounded(scenario: Scenario, report: Report) -> None:
+async def _bounded(scenario: Scenario, report: Report, seconds: float) -> None:
     try:
-        async with asyncio.timeout(SCENARIO_SECONDS):
+        async with asyncio.timeout(seconds):
             await scenario(report)
     except Exception as error:
         report.failed(error)

@@ -1,7 +1,6 @@
 """The engine and its manners: nobody above this floor has to think of SQLite or PostgreSQL again."""
 
 import asyncio
-import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,19 +11,32 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
+from project.core.db.outages import survive_outages
 from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
+from project.core.metrics import Histogram
 
 log = get_logger(__name__)
+WAITED = Histogram("db_wait_seconds", "How long a unit of work waited for its database connection.")
 WAL_TRIES = 50
-RESTED = 1.0  # seconds in the pool after which nobody knows whether a connection still stands
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    __module__ = AsyncAdaptedQueuePool.__module__  # where its own log lines go
+
+    def _do_get(self) -> Any:
+        began = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            WAITED.observe(time.perf_counter() - began)
 
 
 class Database:
@@ -41,11 +53,14 @@ class Database:
         self._settings = settings
         if self.is_sqlite:
             self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
-            watch(self.reader.sync_engine, settings.SLOW_QUERY_MS / 1000)
         else:
             self.engine = self._postgresql()
-            self.reader = self.engine.execution_options(postgresql_readonly=True)
-        watch(self.engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
+            # What only reads needs no transaction: each statement is one of its own, one way to the server and back.
+            self.reader = self.engine.execution_options(postgresql_readonly=True, isolation_level="AUTOCOMMIT")
+        # Those that have a pool and events of their own.
+        self.engines = {"write": self.engine, "read": self.reader} if self.is_sqlite else {"all": self.engine}
+        for engine in self.engines.values():
+            watch(engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
@@ -62,7 +77,7 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work(self, *, write: bool = True) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end, rolled back when anything is raised.
+        """One transaction: committed at the end, rolled back when anything is raised; on PostgreSQL none for reading.
 
         The session takes no connection before its first statement. Functions given to `on_commit` run after
         the commit. Raises RuntimeError inside another unit that has begun, since the two could wait for each
@@ -78,7 +93,8 @@ class Database:
                 token = _current.set((session, task))
                 try:
                     yield session
-                    await session.commit()
+                    if write or session.changed:
+                        await session.commit()
                 finally:
                     _current.reset(token)
         except Exception as error:
@@ -94,6 +110,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=1 if write else 5,
             max_overflow=0 if write else 5,
             pool_timeout=self._settings.DB_POOL_TIMEOUT,
@@ -114,6 +131,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=settings.DB_POOL_SIZE,
             max_overflow=settings.DB_POOL_OVERFLOW,
             pool_timeout=settings.DB_POOL_TIMEOUT,
@@ -124,29 +142,24 @@ class Database:
                     "application_name": "uptempo",
                     "statement_timeout": str(int(timeout * 1000)),
                     "idle_in_transaction_session_timeout": str(int((timeout + 5) * 1000)),
+                    "default_transaction_read_only": "on",
                 },
             },
         )
-        ask_rested(engine)
+        survive_outages(engine)
+        begin_writing(engine)
         return engine
 
 
-def ask_rested(engine: AsyncEngine) -> None:
-    """Ask a connection that has rested whether it still stands. SQLAlchemy's own pre-ping asks each time, and goes
-    three ways to the server and back for it: as many as a transaction of one statement.
-    """
+def begin_writing(engine: AsyncEngine) -> None:
+    """Let a transaction write that is not of a reading unit: connections cannot, unless their transaction says so."""
 
-    @event.listens_for(engine.sync_engine, "checkin")
-    def _rest(_: Any, record: Any) -> None:
-        record.info["rests_since"] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _ask(dbapi: Any, record: Any, _: Any) -> None:
-        if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
-            try:
-                engine.dialect.do_ping(dbapi)
-            except engine.dialect.loaded_dbapi.Error as error:
-                raise InvalidatePoolError from error
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        if not connection.get_execution_options().get("postgresql_readonly"):
+            cursor = connection.connection.cursor()
+            cursor.execute("SET TRANSACTION READ WRITE")
+            cursor.close()
 
 
 def sqlite_manners(engine: AsyncEngine, pragmas: dict[str, Any], *, begin: str) -> None:

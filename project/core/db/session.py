@@ -40,6 +40,11 @@ class AsyncSession(SQLModelAsyncSession):
     sync_session_class = _Session
     execute = SQLAlchemyAsyncSession.execute
 
+    @property
+    def changed(self) -> bool:
+        """Whether rows wait to be written."""
+        return bool(self.new or self.dirty or self.deleted)
+
     async def connection(self, *args: Any, **options: Any) -> AsyncConnection:
         """The connection itself; what is done with it counts as written."""
         self.info["wrote"] = True
@@ -50,7 +55,7 @@ class AsyncSession(SQLModelAsyncSession):
 
         A session that has written keeps it: closing would throw the writes away.
         """
-        if not self.info.get("wrote") and not self.new and not self.dirty and not self.deleted:
+        if not self.info.get("wrote") and not self.changed:
             await self.close()
 
 

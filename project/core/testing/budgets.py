@@ -1,6 +1,5 @@
 """Query budgets: no request may run one statement again and again, once for each row."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import MapperProperty, ORMExecuteState, Session
 
-from project.core.db.recording import Recording, recorded
+from project.core.db.recording import recorded
 
 MOST = 5
-TABLE = re.compile(r"^(?:INSERT INTO|UPDATE|(?:SELECT|DELETE|WITH)\b.*?\bFROM) \"?(\w+)")
+ADVICE = "Ask once for all rows (selectinload(), `.in_(ids)`); if it has to be, `with query_budget(n):` of budgets.py."
 _allowed: ContextVar[int] = ContextVar("allowed", default=MOST)
 
 
@@ -34,23 +33,12 @@ class CountingTransport(httpx2.ASGITransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         with recorded() as asked:
             answer = await super().handle_async_request(request)
-        if problem := excess(asked, _allowed.get()):
-            pytest.fail(problem)
+        shapes = Counter((each.loads, each.place, each.sql) for each in asked.statements)
+        for (loads, place, sql), times in shapes.most_common(1):
+            if times > _allowed.get():
+                about = f"{asked.route} runs one statement {times} times{loads and ' for '}{loads} in {place}"
+                pytest.fail(f"{about}; its budget is {_allowed.get()}.\n{sql}\n{ADVICE}")
         return answer
-
-
-def excess(asked: Recording, most: int) -> str:
-    """What is wrong with a request that runs one statement more than `most` times, in words; else nothing."""
-    tables = [(each, found[1]) for each in asked.statements if (found := TABLE.match(each.sql))]
-    shapes = Counter((each.sql, each.place, each.loads or table) for each, table in tables)
-    for (sql, place, about), times in shapes.most_common(1):
-        if times > most:
-            return (
-                f"{asked.route} asks for {about} {times} times, in {place}; its budget is {most}.\n  {sql}\n"
-                "Ask once for all rows: selectinload() for a relationship, `.in_(ids)` for rows. "
-                "If it has to be so: `with query_budget(n):` of project.core.testing.budgets."
-            )
-    return ""
 
 
 @event.listens_for(Session, "do_orm_execute")

@@ -4,6 +4,7 @@ Each form is sent with valid data made from its own rules, with empty data and w
 visitor, each time in a fresh state of the database that is rolled back.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from project.core.web.limits import Limiter
 ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/live", "/_dev")
 VALID, EMPTY, WRONG = CASES = ("valid data", "empty data", "wrong data")
 QUERIES_PER_PATH = 5
+PATIENCE = 60  # seconds for a page
 LINES = "Words\nof a crawler"
 WORDS = ["Words of a crawler", "crawler", "12345", "AB12", "a", "0197a0b0-0000-7000-8000-000000000000"]
 PNG = bytes.fromhex(
@@ -140,7 +142,13 @@ class Crawler:
         async with self._page(Page) as page:
             while waiting:
                 url, origin = waiting.popitem()
-                await page.open(url)
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await page.open(url)
+                except TimeoutError:
+                    told = f"{person}, {origin} leads to {url}, which has no end: name a stream in `elsewhere`."
+                    self.report.complain(told)
+                    continue
                 if page.status in (404, 405) or page.status >= 500:
                     self.report.complain(f"{person}, {origin} leads to {url}, which answers {page.status}.")
                 if not self._wanted(page.url) or "html" not in page.answer.headers.get("content-type", ""):
@@ -205,6 +213,8 @@ class Crawler:
         """Send a form filled in so, and tell what came of it; raises PageError for an address that fails."""
         async with self._page(make) as page:
             await page.open(place.url)
+            if len(page.forms) <= place.form:
+                raise PageError("its form is gone when the page is opened again: give rows the same ids each time.")
             known: set[object] = set()
             before = await self._rows(known)
             self._fill(page, place, case)

@@ -49,9 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from project.core.testing import loop
+    from project.core.testing import blocking, loop
 
     config.addinivalue_line("markers", "any_database: what is tested has nothing to do with the kind of database")
+    config.pluginmanager.register(blocking)
     config.pluginmanager.register(loop)  # after anyio's own plug-in, so that its fixture gives way
 
 
@@ -139,6 +140,7 @@ def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempP
             "SITE_NAME": "Uptempo",
             "API_DOCS": True,
             "LOG_LEVEL": "WARNING",
+            "STALL_SECONDS": 0,  # the loop of the tests stands still between two of them; for a handler see blocking.py
         }
         construct: Callable[..., Settings] = settings_class
         return construct(_env_file=None, **(usual | values))

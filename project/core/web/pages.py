@@ -135,6 +135,6 @@ def _shared(request: Request) -> dict[str, Any]:
     for app in request.app.state.runtime.registry.apps:
         for item in app.menu:
             if not item.staff or (user and user.is_staff):
-                url = str(request.app.url_path_for(item.route))
+                url = request.app.state.templates.globals["url"](item.route)
                 links.append(MenuLink(item.title, url, path == url or (url != "/" and path.startswith(f"{url}/"))))
     return {"request": request, "user": user, "menu": links}

@@ -2,10 +2,9 @@
 
 import asyncio
 import linecache
-import platform
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from types import FrameType
@@ -52,20 +51,6 @@ class Frame:
         return "project/core" if self.place.startswith(recording.CORE) else self.place.split("/")[0] or "Python"
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """One exception of a chain: how it came about, its type, what it says, its calls, and which to look at.
-
-    The innermost call comes first; those in a row that are libraries' stand together.
-    """
-
-    how: str
-    kind: str
-    message: str
-    runs: list[tuple[bool, list[Frame]]]
-    worst: Frame | None
-
-
 async def explain(request: Request, error: Exception) -> Response | None:
     """The page, for a browser; None for other clients, who get what production says."""
     if "text/html" not in request.headers.get("accept", "") and not is_htmx(request):
@@ -83,20 +68,13 @@ async def explain(request: Request, error: Exception) -> Response | None:
 
 def _context(request: Request, error: Exception) -> dict[str, Any]:
     asked = recording.current.get() or recording.Recording()
-    sql = [(CLAUSE.sub(r"\n\1 ", text), [*same]) for text, same in groupby(asked.statements, lambda each: each.sql)]
-    who = getattr(request.state, "principal", None)
     return {
+        "request": request,
+        "masked": lambda name, value: MASK if name == "cookie" else str(masked(name, value)),
         "chain": [_raised(how, each) for how, each in _chain(error)],
         "text": redact("".join(traceback.format_exception(error))),
         "asked": asked,
-        "sql": sql,
-        "facts": {"Request": request.state.request_id, "By": who and who.name, "Python": platform.python_version()},
-        "tables": {
-            "Path": _masked(request.path_params),
-            "Query": _masked(request.query_params),
-            "Cookies": dict.fromkeys(request.cookies, MASK),
-            "Headers": _masked({name: value for name, value in request.headers.items() if name != "cookie"}),
-        },
+        "sql": [(CLAUSE.sub(r"\n\1 ", sql), [*same]) for sql, same in groupby(asked.statements, lambda each: each.sql)],
     }
 
 
@@ -117,15 +95,15 @@ def _chain(error: BaseException) -> Iterator[tuple[str, BaseException]]:
             waiting.append(("While this was handled", each.__context__))
 
 
-def _raised(how: str, error: BaseException) -> Raised:
-    said = redact("".join(traceback.format_exception_only(error))).strip()
-    kind, _, message = said.partition(": ")
+def _raised(how: str, error: BaseException) -> dict[str, Any]:
+    """What the template tells of one exception; the innermost call comes first, those of libraries stand together."""
+    kind, _, message = redact("".join(traceback.format_exception_only(error))).strip().partition(": ")
     raw = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     both = zip(raw, traceback.extract_tb(error.__traceback__), strict=True)
     calls = [_frame(frame, call, last=frame is raw[-1]) for frame, call in both][::-1]
     runs = [(own, list(group)) for own, group in groupby(calls, lambda each: each.own)]
     worst = next((each for each in calls if each.own), calls[0] if calls else None)
-    return Raised(how, kind, message, runs, worst)
+    return {"how": how, "kind": kind, "message": message, "runs": runs, "worst": worst}
 
 
 def _frame(raw: FrameType, call: traceback.FrameSummary, *, last: bool) -> Frame:
@@ -150,7 +128,3 @@ def shown(name: str, value: object) -> str:
     except Exception as error:
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
-
-
-def _masked(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(masked(name, value)) for name, value in values.items()}
