@@ -160,9 +160,13 @@ async def current_user(user: SignedIn, _: Annotated[str | None, Depends(bearer)]
 CurrentUser = Annotated[Principal, Depends(current_user)]
 
 
-async def current_account(conn: HTTPConnection, _: SignedIn, __: Annotated[str | None, Depends(bearer)]) -> UserRead:
+async def current_account(conn: HTTPConnection, user: SignedIn, _: Annotated[str | None, Depends(bearer)]) -> UserRead:
     """Whoever is signed in, as it was read when they were asked who they are; raises NotAuthenticated."""
-    return UserRead.model_validate(conn.state.account)
+    account = getattr(conn.state, "account", None)
+    if account is None:  # nobody was asked: `manage.py request --user` says who it is
+        async with conn.app.state.runtime.unit_of_work(write=False) as db:
+            account = await db.get_one(User, user.id)
+    return UserRead.model_validate(account)
 
 
 CurrentAccount = Annotated[UserRead, Depends(current_account)]

@@ -62,8 +62,7 @@ class Recording:
 
     def timing(self, seconds: float) -> str:
         """The value of a Server-Timing header (W3C) for an answer that begins after `seconds`."""
-        sql = f'sql;dur={self.seconds * 1000:.1f};desc="{self.count} queries"'
-        return f"app;dur={seconds * 1000:.1f}, {sql}"
+        return f'app;dur={seconds * 1000:.1f}, sql;dur={self.seconds * 1000:.1f};desc="{self.count} queries"'
 
 
 current: ContextVar[Recording | None] = ContextVar("recording", default=None)
@@ -72,15 +71,14 @@ current: ContextVar[Recording | None] = ContextVar("recording", default=None)
 @contextmanager
 def recorded() -> Iterator[Recording]:
     """Keep every statement from here on, those of the requests that are made here too."""
-    outer = current.get()
+    outer = current.get() or Recording()
     token = current.set(recording := Recording(keep=True))
     try:
         yield recording
     finally:
         current.reset(token)
-        if outer is not None:
-            outer.count, outer.seconds = outer.count + recording.count, outer.seconds + recording.seconds
-            outer.statements += recording.statements
+        outer.count, outer.seconds = outer.count + recording.count, outer.seconds + recording.seconds
+        outer.statements += recording.statements
 
 
 def watch(engine: Engine, slow: float) -> None:
@@ -107,8 +105,8 @@ def _note(statement: str, context: Any, slow: float) -> None:
     asked.seconds += seconds
     late, kept = 0 < slow <= seconds, query and asked.keep and len(asked.statements) < KEPT
     if late or kept:
-        sql, loads = " ".join(statement.split())[:LONGEST], context.execution_options.get("loads", "")
-        told = Statement(sql, seconds, _place(), loads)
+        sql = " ".join(statement.split())[:LONGEST]
+        told = Statement(sql, seconds, _place(), context.execution_options.get("loads", ""))
         if kept:
             asked.statements.append(told)
         if late:
@@ -121,9 +119,9 @@ def _place() -> str:
     for frame in _frames():
         name = own(frame.f_code.co_filename)
         if name and not name.startswith((f"{CORE}db/", "manage.py")):
-            found = found if found and name.startswith(CORE) else f"{name}:{frame.f_lineno}"
             if not name.startswith(CORE):
-                break
+                return f"{name}:{frame.f_lineno}"
+            found = found or f"{name}:{frame.f_lineno}"
     return found
 
 
