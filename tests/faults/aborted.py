@@ -40,7 +40,7 @@ async def aborted(report: Report) -> None:
         async with visitors(site.url, posting(ENTRIES), cookie=cookie) as after:
             await asyncio.sleep(2)
         report.equal("answers to 20 writers afterwards", {201}, set(after.answers))
-        report.at_most("p99 of them", 1, after.p99)
+        report.at_most("p99 of them", max(1, 2 * usual.p99), after.p99)
         report.equal("tracebacks", {}, site.bugs)
 
 

@@ -40,7 +40,7 @@ from tests.faults.processes import Process, Served, Web
 from tests.faults.report import Report
 
 APPS = "project,apps.accounts,tests.core.probe"
-START_SECONDS = 60
+START_SECONDS = 120
 LOOK_SECONDS = 0.05
 RUNNING = col(Job.state) == State.RUNNING
 DONE = col(Job.state) == State.DONE

@@ -44,6 +44,7 @@ async def survive(report: Report, outage: Outage, *, deadline: float, back: floa
         ended = await one.until_ended(60)
         report.note("answers to writers", writers.told)
         report.note("answers to readers of a page", pages.told)
+        report.note("reasons", site.away)
         both = Visits()
         both.all = writers.all + pages.all
         strange = {each.answer for each in both.all} - {200, 201, 503}
@@ -52,7 +53,8 @@ async def survive(report: Report, outage: Outage, *, deadline: float, back: floa
         early = sum(each.ended < began for each in both.only(503))
         late = sum(each.sent > accepted + after for each in both.only(503))
         report.equal(f"503 before it, and {after:g} s after it", (0, 0), (early, late))
-        report.at_most("longest answer", deadline, max(both.seconds))
+        report.at_most("longest answer to a writer", deadline, max(writers.seconds))
+        report.at_most("longest answer to a reader", deadline, max(pages.seconds))
         report.at_most("first write after it accepts", back, writers.first_good(accepted))
         report.at_most("first page after it accepts", back, pages.first_good(accepted))
         report.equal("answers of /health/live", {200}, set(live.answers))

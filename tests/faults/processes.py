@@ -13,6 +13,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 END_SECONDS = 60
 ERROR = re.compile(r'Traceback.*?(?:\\n|\n)(\w[\w.]*(?:Error|Exception|Exit|Group|Timeout)\b[^\\\n"]{0,80})', re.S)
+AWAY = re.compile(r'"error": "(\w+)"[^{}]*"event": "a part is away"')
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -37,6 +38,11 @@ class Process:
             r"Traceback.*?(?:\n|\\n)(\w[\w.]*(?:Error|Exception|Exit|Group|Timeout)\b.{0,80})", self.log.read_text()
         )
         return dict(Counter(ends))
+
+    @property
+    def away(self) -> dict[str, int]:
+        """What it could not reach: {the reason: how often}."""
+        return dict(Counter(AWAY.findall(self.log.read_text())))
 
     def signal(self, number: Signals) -> None:
         """Send it a signal, to this one process only."""
@@ -107,6 +113,11 @@ def held(pid: int) -> Held:
     folder = Path("/proc") / str(pid)
     resident = int((folder / "statm").read_text().split()[1]) * PAGE / 1e6
     return Held(resident, len([*(folder / "fd").iterdir()]), len([*(folder / "task").iterdir()]))
+
+
+def exists(pid: int) -> bool:
+    """Whether it still runs."""
+    return _status(Path("/proc") / str(pid))[:1] not in ([], ["Z"])
 
 
 def _command(pid: int) -> bytes:

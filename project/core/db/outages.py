@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 RESTED = 1.0  # seconds in the pool after which nobody knows whether a connection still stands
-PATIENCE = 1.0  # seconds that a server has to say that it does
+PATIENCE = 2.0  # seconds that a server has to say that it does
 
 
 def survive_outages(engine: AsyncEngine) -> None:
@@ -65,8 +65,10 @@ def ask_rested(engine: AsyncEngine) -> None:
         if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
             try:
                 dbapi.run_async(lambda driver: driver.execute("", timeout=PATIENCE))
-            except Exception as error:
+            except TimeoutError as error:
                 _drop(dbapi)
+                raise DisconnectionError from error
+            except Exception as error:  # where one was ended, most likely all were
                 raise InvalidatePoolError from error
 
 
