@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from project.core.management import lock
+from project.core.conf import Settings
+from project.core.management import Site, lock
 from project.core.management.environment import ROOT
 
 NAMES = ("base.lock", "dev.lock", "opentelemetry.lock", "assets.lock")
@@ -60,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_command_starts_from_the_locks_that_stand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUB_ADDS", "# added")
-    done = CliRunner().invoke(lock.lock)
+    done = CliRunner().invoke(lock.lock, obj=Site(Settings.load))
     assert done.exit_code == 0, done.output
     assert (folder / "dev.lock").read_text() == f"# dev.lock\n{OLD}# added\n"
     assert (folder / "assets.lock").read_text().rstrip() == f"# assets.lock\n{PIN.format('a' * 64)}".rstrip()
@@ -68,8 +69,8 @@ def test_command_starts_from_the_locks_that_stand(folder: Path, monkeypatch: pyt
 
 def test_command_lets_no_address_in_and_needs_uv(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUB_ADDS", "--index-url https://host/simple")
-    done = CliRunner().invoke(lock.lock)
+    done = CliRunner().invoke(lock.lock, obj=Site(Settings.load))
     assert (done.exit_code, "base.lock would hold a line it must not: --index-url" in done.output) == (1, True)
     assert (folder / "base.lock").read_text() == f"# base.lock\n{OLD}"
     (folder.parents[1] / "uv").unlink()
-    assert "Only uv locks for all systems" in CliRunner().invoke(lock.lock).output
+    assert "Only uv locks for all systems" in CliRunner().invoke(lock.lock, obj=Site(Settings.load)).output

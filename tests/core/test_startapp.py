@@ -27,13 +27,13 @@ FIELDS = (
     "title:str body:text published:bool author:ref:accounts.User due:date? price:decimal:10,2 state:enum:draft,live"
 )
 KINDS = (
-    "headline:text rating:float? stars:int at:datetime hour:time? link:url? mail:email? key:uuid? post:ref:blog.Post?"
+    "headline:text rating:float? stars:int at:datetime hour:time? link:url? mail:email? key:uuid? post:ref:zine.Post?"
 )
 SHAPES = [
-    "blog Post",
-    f"news Article {KINDS} --public",
-    "wiki BlogEntry name:str --pages",
-    "crew Person name:str? --api --public --plural people",
+    "zine Post",
+    f"zine_news Article {KINDS} --public",
+    "zine_wiki BlogEntry name:str --pages",
+    "zine_crew Person name:str? --api --public --plural people",
 ]
 WALKS = ["tests/walks.py", "tests/test_routes.py", "tests/test_foreign_rows.py"]
 MINUTE, SECONDS = 60, 30_000
@@ -68,21 +68,21 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
     """With its migration, its tests on both databases and its pages in Chromium, and no edit by hand."""
     before = spent()
     shutil.copytree(ROOT / ".data" / "vendor", site_copy / ".data" / "vendor")
-    must(run_in_copy, "manage.py", "startapp", "blog", "Post", *FIELDS.split())
+    must(run_in_copy, "manage.py", "startapp", "zine", "Post", *FIELDS.split())
     must(run_in_copy, "manage.py", "migrate")
-    must(run_in_copy, "manage.py", "test", "tests/blog")
+    must(run_in_copy, "manage.py", "test", "tests/zine")
     with serving(site_copy, site_environment, "--noreload") as (url, _):
         async with httpx2.AsyncClient(base_url=url) as client:
             await until_it_answers(client)
         async with browsing() as browser:
             page = await browser.new_page(base_url=url)
-            await page.goto("/accounts/signup?next=/blog/posts")
+            await page.goto("/accounts/signup?next=/zine/posts")
             await page.get_by_label("E-mail").fill("ann@example.com")
             await page.get_by_label("Password", exact=True).fill("correct horse battery")
             await page.get_by_role("button", name="Sign up").click()
             await expect(page.get_by_role("heading", name="Posts")).to_be_visible(timeout=SECONDS)
             for title in ("Bread", "Apples"):
-                await page.goto("/blog/posts/new")
+                await page.goto("/zine/posts/new")
                 await page.get_by_label("Title").fill(title)
                 await page.get_by_label("Body").fill("First words.")
                 await page.get_by_label("Price").fill("10.20")
@@ -96,9 +96,9 @@ async def test_an_app_takes_a_minute(site_copy: Path, site_environment: dict[str
             await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
             await expect(page.get_by_role("link", name="Apples", exact=True)).to_have_count(0)
             await expect(page.get_by_text("Deleted.")).to_be_visible()
-            await page.goto("/blog/posts")
+            await page.goto("/zine/posts")
             bread = await page.get_by_role("link", name="Bread", exact=True).get_attribute("href")
-            for path in ("/blog/posts", "/blog/posts/new", str(bread)):
+            for path in ("/zine/posts", "/zine/posts/new", str(bread)):
                 await look_at(page, path)
     assert spent() - before < MINUTE
 
@@ -111,15 +111,17 @@ def test_every_shape_of_an_app_is_tidy_typed_tested_and_walked_through(
     if (ROOT / ".mypy_cache").exists():
         shutil.copytree(ROOT / ".mypy_cache", site_copy / ".mypy_cache")
     manage_all(run_in_copy, *(f"startapp {shape}" for shape in SHAPES))
-    made = [f"{folder}/{label}" for folder in ("apps", "tests") for label in ("blog", "news", "wiki", "crew")]
+    made = [
+        f"{folder}/{label}" for folder in ("apps", "tests") for label in ("zine", "zine_news", "zine_wiki", "zine_crew")
+    ]
     must(run_in_copy, "-m", "ruff", "check", *made)
     must(run_in_copy, "-m", "ruff", "format", "--check", *made)
     must(run_in_copy, "-m", "mypy", *made)
     manage_all(run_in_copy, "check", "makemigrations --check")
     del site_environment["DEBUG"]  # the walks go through a site as in production
     must(run_in_copy, "manage.py", "test", *made[4:], *WALKS[1:], "--backend", "sqlite")
-    assert not (site_copy / "apps" / "wiki" / "api.py").exists()
-    assert not list((site_copy / "templates").glob("crew*"))
+    assert not (site_copy / "apps" / "zine_wiki" / "api.py").exists()
+    assert not list((site_copy / "templates").glob("zine_crew*"))
 
 
 def test_it_is_short_and_has_no_placeholder() -> None:
@@ -139,28 +141,28 @@ REFUSED = {
     "core Post": "the framework's own: try my_core",
     "json Post": "like a module of Python: try json_app",
     "accounts Post": "There is an app 'accounts' already",
-    "blog post": "write it like Post or BlogPost",
-    "blog List": "means something in Python: try ListItem",
-    "blog Form": "which every app uses itself",
-    "blog News --plural news": "give another with --plural",
-    "blog title:str": "Name the model before its fields: startapp blog Post title:str",
-    "blog Post title:string": "There is no type 'string'. Did you mean 'str'?",
-    "blog Post title": "Write a field as name:type",
-    "blog Post class:str": "a word of Python",
-    "blog Post owner_id:str": "taken by the framework",
-    "blog Post title:str title:text": "Two fields are called 'title'",
-    "blog Post post:str": "like its model",
-    "blog Post stars:int": "a field of words",
-    "blog Post title:str open:bool?": "never empty",
-    "blog Post title:str state:enum:draft": "two choices or more",
-    "blog Post title:str price:decimal": "price:decimal:10,2",
-    "blog Post title:str due:date:now": "takes nothing more",
-    "blog Post title:str author:ref:User": "author:ref:accounts.User",
-    "blog Post title:str author:ref:accounts.User reader:ref:accounts.User": "Only one field may refer to",
-    "blog Post title:str room:ref:acounts.Room?": "no app 'acounts' to refer to. Did you mean 'accounts'?",
-    "blog Post title:str room:ref:accounts.Usr?": "has no model 'Usr'. Did you mean 'User'?",
-    "blog Post title:str group:ref:accounts.Group?": "does not export Group",
-    "blog Post title:str --api --pages": "exclude each other",
+    "zine post": "write it like Post or BlogPost",
+    "zine List": "means something in Python: try ListItem",
+    "zine Form": "which every app uses itself",
+    "zine News --plural news": "give another with --plural",
+    "zine title:str": "Name the model before its fields: startapp zine Post title:str",
+    "zine Post title:string": "There is no type 'string'. Did you mean 'str'?",
+    "zine Post title": "Write a field as name:type",
+    "zine Post class:str": "a word of Python",
+    "zine Post owner_id:str": "taken by the framework",
+    "zine Post title:str title:text": "Two fields are called 'title'",
+    "zine Post post:str": "like its model",
+    "zine Post stars:int": "a field of words",
+    "zine Post title:str open:bool?": "never empty",
+    "zine Post title:str state:enum:draft": "two choices or more",
+    "zine Post title:str price:decimal": "price:decimal:10,2",
+    "zine Post title:str due:date:now": "takes nothing more",
+    "zine Post title:str author:ref:User": "author:ref:accounts.User",
+    "zine Post title:str author:ref:accounts.User reader:ref:accounts.User": "Only one field may refer to",
+    "zine Post title:str room:ref:acounts.Room?": "no app 'acounts' to refer to. Did you mean 'accounts'?",
+    "zine Post title:str room:ref:accounts.Usr?": "has no model 'Usr'. Did you mean 'User'?",
+    "zine Post title:str group:ref:accounts.Group?": "does not export Group",
+    "zine Post title:str --api --pages": "exclude each other",
 }
 
 
@@ -182,13 +184,13 @@ def test_whatever_stops_it_leaves_everything_as_it_was(site_copy: Path, run_in_c
         text = re.sub(r"Names = \[.*?\]", 'Names = "project apps.accounts".split()', settings.read_text(), flags=re.S)
         settings.write_text(text)
     else:
-        (site_copy / "templates" / "blog").mkdir()
+        (site_copy / "templates" / "zine").mkdir()
     before = contents(site_copy)
-    done = run_in_copy("manage.py", "startapp", "blog", "Post")
+    done = run_in_copy("manage.py", "startapp", "zine", "Post")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert contents(site_copy) == before
-    assert not (site_copy / "apps" / "blog").exists()
+    assert not (site_copy / "apps" / "zine").exists()
     assert not list(site_copy.glob(".startapp*"))
 
 

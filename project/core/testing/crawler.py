@@ -126,8 +126,7 @@ class Crawler:
                     async with asyncio.timeout(PATIENCE):
                         await page.open(url)
                 except TimeoutError:
-                    told = f"{person}, {origin} leads to {url}, which has no end: name a stream in `elsewhere`."
-                    self.report.complain(told)
+                    self.report.complain(f"{person}, {origin} leads to {url}, which has no end: name it in elsewhere.")
                     continue
                 if page.status in (404, 405) or page.status >= 500:
                     self.report.complain(f"{person}, {origin} leads to {url}, which answers {page.status}.")
@@ -162,8 +161,7 @@ class Crawler:
         """Complain of what changes things and stands in no form."""
         for each in page.document.css(", ".join(f"[hx-{verb}]" for verb in VERBS if verb != "get")):
             if each.tag != "form" and dom.owner(each) is None:
-                said = f"{person}, {page.url}: {name(each)!r} works with htmx only. Put it into a form."
-                self.report.complain(said)
+                self.report.complain(f"{person}, {page.url}: {name(each)!r} works with htmx only. Put it into a form.")
 
     @asynccontextmanager
     async def _page(self, make: type[Page]) -> AsyncIterator[Page]:
@@ -182,8 +180,8 @@ class Crawler:
         except PageError as error:
             return self.report.complain(f"{place}, {case}: {error}")
         if case == VALID and plain.refused:
-            told = f"{place}: what the crawler made up was refused; give it `values`. {plain.said} {plain.errors}"
-            self.report.complain(told)
+            why = f"{plain.said} {plain.errors}"
+            self.report.complain(f"{place}: what the crawler made up was refused; give it `values`. {why}")
         for aspect, one in vars(plain).items():
             if one != (other := vars(htmx)[aspect]):
                 self.report.complain(f"{place}, {case}: {aspect} differs. HTML: {one}; htmx: {other}.")
@@ -193,15 +191,11 @@ class Crawler:
         """Send a form filled in so, and tell what came of it; raises PageError for an address that fails."""
         async with self._page(make) as page:
             await page.open(place.url)
-            if len(page.forms) <= place.form:
-                raise PageError("its form is gone when the page is opened again: give rows the same ids each time.")
-            known: set[object] = set()
-            before = await self._rows(known)
+            before = await self._rows(known := set[object]())
             self._fill(page, place, case)
             if isinstance(page, HtmxPage):
                 await self._leave_fields(page, place, case, before, known)
-            form = page.forms[place.form]
-            buttons = _buttons(form)
+            buttons = _buttons(form := page.forms[place.form])
             await (page.press(buttons[place.button]) if buttons else page.send(form))
             after = await self._rows(known)
         for status, address in page.history:
@@ -227,9 +221,7 @@ class Crawler:
                 self._fill(page, place, case)
 
     def _fill(self, page: Page, place: Place, case: str) -> None:
-        for each in dom.controls(page.forms[place.form]):
-            if not _fillable(each):
-                continue
+        for each in filter(_fillable, dom.controls(page.forms[place.form])):
             if (what := kind(each)) in ("checkbox", "radio"):
                 page.tick(each, on=case == VALID or (what == "radio" and "checked" in each.attributes))
             elif what == "select":
