@@ -46,6 +46,7 @@ async def run(engine: Any, script: str) -> None:
     async with engine.connect() as connection:
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(sa.text("SET statement_timeout = 0"))
+        await connection.execute(sa.text("SET default_transaction_read_only = off"))
         for statement in filter(str.strip, script.split(";")):
             await connection.execute(sa.text(statement))
 

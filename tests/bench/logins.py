@@ -74,6 +74,7 @@ async def flood(port: int, password: str) -> None:
     answers: list[tuple[int, float]] = []
     stop = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set_result, None)
+    print("it begins", flush=True)
 
     async def again(number: int) -> None:
         caller = Caller(port)
@@ -115,7 +116,9 @@ async def compare(report: Report, port: int, cookie: str, password: str, rounds:
         words = [sys.executable, "-m", "tests.bench.logins", "flood", str(port), password]
         pipe = asyncio.subprocess.PIPE
         flooding = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=pipe, env=os.environ)
-        await asyncio.sleep(2)  # it imports first
+        assert flooding.stdout is not None
+        await flooding.stdout.readline()  # it imports first
+        await asyncio.sleep(1)
         busy = await measure(port, cookie, SECONDS)
         flooding.send_signal(signal.SIGTERM)
         for line in (await flooding.communicate())[0].decode().splitlines():
