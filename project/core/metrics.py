@@ -8,11 +8,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
+from typing import Any
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 MOST = 1000  # series of one metric; whatever comes then is counted as one
 Figures = dict[str, list[str]]  # {what a metric is: its lines}
-_metrics: list["Counter | Histogram"] = []
+_metrics: list["_Metric"] = []
 
 
 class _Metric:
@@ -21,6 +22,12 @@ class _Metric:
     def __init__(self, name: str, words: str, *labels: str, of_site: bool = False) -> None:
         self.name, self.labels, self.of_site = f"uptempo_{name}", labels, of_site
         self.header = f"# HELP {self.name} {words}\n# TYPE {self.name} {self.kind}"
+        self.series: dict[tuple[str, ...], Any] = {}
+        _metrics.append(self)
+
+    def lines(self, process: str) -> Iterator[str]:
+        """Its samples."""
+        raise NotImplementedError
 
     def line(self, values: tuple[str, ...], value: float, process: str, suffix: str = "", **more: str) -> str:
         """One sample, with the label values it was counted under."""
@@ -42,11 +49,6 @@ class Counter(_Metric):
         labels: their names; the values must come from a small set that no visitor chooses.
         of_site: true of the site and not of one process, such as the rows of a table.
     """
-
-    def __init__(self, name: str, words: str, *labels: str, of_site: bool = False) -> None:
-        super().__init__(name, words, *labels, of_site=of_site)
-        self.series: dict[tuple[str, ...], float] = {}
-        _metrics.append(self)
 
     def add(self, *values: str, by: float = 1) -> None:
         """Count one more, or `by`."""
@@ -82,15 +84,10 @@ class Histogram(_Metric):
 
     kind = "histogram"
 
-    def __init__(self, name: str, words: str, *labels: str) -> None:
-        super().__init__(name, words, *labels)
-        self.series: dict[tuple[str, ...], list[float]] = {}  # for each bucket how many, then the sum
-        _metrics.append(self)
-
     def observe(self, seconds: float, *values: str) -> None:
         """Count one more that took so long."""
         values = values if values in self.series or len(self.series) < MOST else ("other",) * len(values)
-        row = self.series.setdefault(values, [0] * (len(BOUNDS) + 2))
+        row = self.series.setdefault(values, [0] * (len(BOUNDS) + 2))  # how many in each bucket, then the sum
         row[bisect_left(BOUNDS, seconds)] += 1
         row[-1] += seconds
 

@@ -144,7 +144,7 @@ async def test_a_job_is_counted_by_its_outcome(jobs: Jobs, runtime: Runtime) -> 
     from project.core.jobs.executor import TOOK
 
     def done() -> float:
-        return sum(TOOK.series.get(("core.sweep", "done"), [0])[:-1])
+        return float(sum(TOOK.series.get(("core.sweep", "done"), [0])[:-1]))
 
     before = done()
     async with runtime.unit_of_work() as db:

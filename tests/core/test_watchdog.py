@@ -103,7 +103,7 @@ async def test_what_is_a_stall(looks: list[tuple[float, float, float, str]], tol
 
 async def test_how_late_the_loop_is_gets_counted(spoken: threading.Event) -> None:
     def counted() -> float:
-        return sum(watchdog.LAG.series.get((), [0])[:-1])
+        return float(sum(watchdog.LAG.series.get((), [0])[:-1]))
 
     before = counted()
     with watched(PATIENCE):
