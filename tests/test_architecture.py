@@ -39,9 +39,9 @@ FLOORS = [
     {"management", "testing"},
 ]
 BUDGETS = {  # lines of code: what a process of the site runs, what people use beside it, the test kit
-    "site": 9280,
+    "site": 9300,
     "tools": 4250,
-    "kit": 1480,
+    "kit": 1525,
 }
 TOOLS = [CORE / "management", CORE / "site_checks", CORE / "web" / "dev"]
 INSIDE_AN_APP = {

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from project.core.live import Event, notify, publish
 from project.core.live.notices import topic_of
 from project.core.management import catalogue
-from project.core.testing.plugin import Manage, RecordedBus
+from project.core.testing.plugin import Manage
+from project.core.testing.recorded import RecordedBus
 from tests.conftest import Run, manage_all
 
 README = Path(__file__).resolve().parents[1] / "README.md"

@@ -128,11 +128,11 @@ def test_a_file_that_is_not_there_or_is_damaged_is_neither_copied_nor_replaced(m
     with path.open("r+b") as file:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096)
-    for url in (f"sqlite:///{path}", f"sqlite:///{tmp_path}/nowhere/db.sqlite3"):
+    for url in (f"sqlite:///{path}", f"sqlite:///{tmp_path}/nowhere.sqlite3"):
         told = manage("backup", str(former), DATABASE_URL=url)
         assert (told.exit_code, "cannot be copied" in told.output) == (1, True)
     assert former.read_text() == "former"
-    assert not (tmp_path / "nowhere").exists()
+    assert not (tmp_path / "nowhere.sqlite3").exists()
 
 
 PROGRAM = f"""#!{sys.executable}

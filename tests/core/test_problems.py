@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, TimeoutError as PoolTimeout
+from starlette.requests import HTTPConnection
 
 from apps.accounts import services
 from apps.accounts.testing import add_user, sign_in_as
@@ -222,3 +223,18 @@ def test_a_database_that_lets_nobody_in_is_away(state: str) -> None:
     said = Exception("no")
     vars(said)["sqlstate"] = state
     assert refusal_of(DBAPIError("SELECT 1", {}, said)).status == 503
+
+
+async def test_who_is_asking_is_not_asked_twice_of_a_database_that_hangs(
+    app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def hang(_: object, conn: HTTPConnection) -> None:
+        asked.append(conn.url.path)
+        raise TimeoutError
+
+    monkeypatch.setattr(app.state.runtime.registry, "authenticate", hang)
+    answer = await client.get("/accounts/profile")
+    assert (answer.status_code, asked) == (503, ["/accounts/profile"])
+    assert "Back in a moment" in answer.text

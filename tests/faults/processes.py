@@ -115,6 +115,11 @@ def held(pid: int) -> Held:
     return Held(resident, len([*(folder / "fd").iterdir()]), len([*(folder / "task").iterdir()]))
 
 
+def exists(pid: int) -> bool:
+    """Whether it still runs."""
+    return _status(Path("/proc") / str(pid))[:1] not in ([], ["Z"])
+
+
 def _command(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -19,7 +19,7 @@ from tests.faults.processes import Served
 from tests.faults.report import Report, run
 
 SOCKETS = 200
-EACH = 20  # sockets of one person, on two processes
+EACH = 5  # sockets of one person; a process lets nobody have more than ten
 RATE = 20  # messages posted in a second
 DRAIN, GRACE = 2, 10
 LONG_SECONDS = 4.0

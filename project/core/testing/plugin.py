@@ -19,8 +19,6 @@ from fastapi import FastAPI
 from project.core.conf import Settings
 from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
-from project.core.live.bus import Bus
-from project.core.live.events import Event, decode
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.budgets import CountingTransport
@@ -29,6 +27,7 @@ from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
+from project.core.testing.recorded import RecordedBus
 from project.core.testing.redis_server import RedisServer
 from project.core.testing.sites import running as running
 from project.core.web.limits import Limiter
@@ -171,18 +170,6 @@ def runtime(app: FastAPI) -> Runtime:
     """The app's runtime."""
     found: Runtime = app.state.runtime
     return found
-
-
-class RecordedBus(Bus):
-    """The app's bus that also remembers: `bus.published` is [(topic, event), …]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.published: list[tuple[str, Event]] = []
-
-    def send(self, topic: str, encoded: bytes) -> None:
-        self.published.append((topic, decode(encoded)))
-        super().send(topic, encoded)
 
 
 @pytest.fixture

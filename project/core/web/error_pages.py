@@ -83,6 +83,8 @@ def to_login(request: Request, refusal: Refusal) -> Response | None:
 
 async def error_page(request: Request, refusal: Refusal) -> Response:
     """The refusal as a page in the site's clothes."""
+    if refusal.status == 503 and not hasattr(request.state, "principal"):
+        request.state.principal = None  # whoever could say is away, most likely: to ask again would be to wait again
     try:
         await principal(request)
     except Exception as error:

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import signal
 import sys
 import time
+from socket import socket
 from typing import Any
 
 import uvicorn
@@ -137,8 +139,27 @@ class Config(uvicorn.Config):
             return super().load_app()
         except Exception:
             logging.getLogger("uvicorn.error").exception("The site cannot be imported.")
-            time.sleep(1)  # a supervisor that has just asked whether this process lives would wait a minute for nothing
+            if self.workers > 1:  # the supervisor waits a minute for whom it has asked and who does not answer any more
+                time.sleep(1)
+                os._exit(STARTUP_FAILURE)
             sys.exit(STARTUP_FAILURE)
+
+
+class Processes(Multiprocess):
+    """Stops at once when told to, and notices at once when a process dies.
+
+    uvicorn's would first replace all of them, and wait for the word of a dead one as long as for that of a slow one.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: self.should_exit.set())
+
+    def keep_subprocess_alive(self) -> None:
+        for each in self.processes:
+            each.child_conn.close()  # the child has its own; while this one is open, its death does not end the wait
+        super().keep_subprocess_alive()
 
 
 def serve(config: uvicorn.Config) -> None:
@@ -153,7 +174,7 @@ def serve(config: uvicorn.Config) -> None:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
         elif config.workers > 1:
-            several = Multiprocess(config, sockets=[config.bind_socket()])
+            several = Processes(config, sockets=[config.bind_socket()])
             several.run()
             failed = STARTUP_FAILURE in [each.exitcode for each in several.processes]
         else:
