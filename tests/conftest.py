@@ -14,7 +14,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["manage.py", "pyproject.toml", "project", "apps", "templates", "static", "migrations"]
 TEST_PARTS = ["tests/__init__.py", "tests/core/__init__.py", "tests/core/probe", "tests/test_crawler.py"]
+LONG = [
+    f"test_{name}.py" for name in ("docs", "readme", "startproject", "startapp", "accessibility", "rooms", "reload")
+]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process is alone with it in the end; pytest's order by database stays."""
+    items.sort(key=lambda item: item.path.name not in LONG or "backend" in getattr(item, "fixturenames", ()))
+
+
 SEVERAL = """
 import json, os, runpy, sys
 from project.settings import Settings

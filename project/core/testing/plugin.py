@@ -1,12 +1,13 @@
 """The fixtures; their list is in this package's docstring."""
 
 import asyncio
+import gc
 import importlib
 import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi import FastAPI
 
-from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
@@ -29,6 +29,7 @@ from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
 from project.core.testing.recorded import RecordedBus
 from project.core.testing.redis_server import RedisServer
+from project.core.testing.sites import running as running
 from project.core.web.limits import Limiter
 
 BACKENDS = ["sqlite", "postgresql"]
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from project.core.testing import blocking, loop
 
+    gc.set_threshold(100_000, 20, 50)  # much is made here, and little of it goes round
     config.addinivalue_line("markers", "any_database: what is tested has nothing to do with the kind of database")
     config.pluginmanager.register(blocking)
     config.pluginmanager.register(loop)  # after anyio's own plug-in, so that its fixture gives way
@@ -145,16 +147,6 @@ def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempP
         return construct(_env_file=None, **(usual | values))
 
     return make
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with its lifespan run."""
-    app = create_app(settings)
-    app.state.static.strict = True  # in tests a template that names a missing static file fails
-    app.state.runtime.runs_jobs = False  # the fixture `jobs` does
-    async with app.router.lifespan_context(app):
-        yield app
 
 
 @pytest.fixture(scope="session")
