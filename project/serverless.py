@@ -28,28 +28,27 @@ class Handler:
         if not app.state.runtime.settings.REDIS_URL.get_secret_value():
             raise ConfigurationError("A function is many processes: set REDIS_URL, and run a worker elsewhere.")
         self._app = app
-        self._answer = Mangum(self._whole, lifespan="off")
         self._opened = ExitStack()
-        self._is_open = False
+        self._answer: Mangum | None = None
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """The answer to one event."""
-        if not self._is_open:
-            self._open()
+        if self._answer is None:
+            self._answer = self._open()
         return self._answer(event, context)
 
     def close(self) -> None:
         """Close the site, which the next call would open again."""
         self._opened.close()
-        self._is_open = False
+        self._answer = None
 
-    def _open(self) -> None:
+    def _open(self) -> Mangum:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         self._opened.callback(asyncio.set_event_loop, None)
         self._opened.callback(loop.close)
         self._opened.enter_context(LifespanCycle(self._app, "on"))
-        self._is_open = True
+        return Mangum(self._whole, lifespan="off")
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The site, but for streams, which never end: 204 tells an EventSource not to come again (HTML, 9.2)."""

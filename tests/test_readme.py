@@ -13,7 +13,8 @@ from starlette.requests import Request
 from project.core.live import Event, notify, publish
 from project.core.live.notices import topic_of
 from project.core.management import catalogue
-from project.core.testing.plugin import Manage, RecordedBus
+from project.core.testing.plugin import Manage
+from project.core.testing.recorded import RecordedBus
 from tests.conftest import Run, manage_all
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -35,6 +36,29 @@ def printed_files() -> dict[str, str]:
     return files
 
 
+CRAWL = """\
+from uuid import UUID
+
+from apps.accounts.testing import add_user, sign_in_as
+from apps.diary.models import Post
+from project.core.testing.crawler import ELSEWHERE, Crawler
+
+
+async def test_its_forms_do_the_same_with_htmx_and_without(shared_app, new_client):
+    async def writer(client):
+        user = await add_user(shared_app)
+        await sign_in_as(client, shared_app, user)
+        async with shared_app.state.runtime.unit_of_work() as db:
+            db.add(Post(id=UUID(int=7), owner_id=user.id, title="Hello", body="Words."))
+
+    others = ("/accounts", "/fetcher", "/realtime")
+    report = await Crawler(shared_app, new_client, {"writer": writer}, elsewhere=(*ELSEWHERE, *others)).run()
+    assert not report.problems
+    row = f"/diary/posts/{UUID(int=7)}"
+    assert {"/diary/posts Search", "/diary/posts/new Save", f"{row}/edit Save", f"{row}/delete Delete"} <= report.forms
+"""
+
+
 def _diary(text: str) -> str:
     return text.replace("blog", "diary").replace("Blog", "Diary")
 
@@ -49,13 +73,13 @@ def test_the_blog_works_as_printed(site_copy: Path, run_in_copy: Run) -> None:
     services = site_copy / "apps" / "diary" / "services.py"
     written = services.read_text().replace("    await db.flush()\n", f"    await db.flush()\n{enqueue}", 1)
     services.write_text(written.replace("Slice, get_or_404", "Slice, enqueue, get_or_404"))
-    for name, content in files.items():
+    for name, content in (files | {"tests/diary/test_crawl.py": CRAWL}).items():
         (site_copy / name).write_text(content)
     manage_all(run_in_copy, "migrate", "makemigrations --check", "check")
     for words in [
         ("-m", "ruff", "check", "apps/diary", "tests/diary"),
         ("-m", "ruff", "format", "--check", "apps/diary", "tests/diary"),
-        ("manage.py", "test", "tests/diary"),
+        ("manage.py", "test", "tests/diary", "--backend", "sqlite"),
     ]:
         done = run_in_copy(*words)
         assert done.returncode == 0, (words, done.stdout, done.stderr)

@@ -15,6 +15,7 @@ from apps.fetcher.body import ACCEPTED
 from apps.fetcher.client import Answer, Transport
 from apps.fetcher.guard import Blocked, Guard
 from apps.fetcher.outcomes import Failure, FetchError
+from project.core.tracing import outgoing
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10  # without a byte
@@ -58,8 +59,9 @@ class AiohttpTransport(Transport):
         """See Transport."""
         try:
             self._guard.admit(url)
-            async with self._session.get(url, allow_redirects=False) as response:
-                yield Answer(response.status, response.headers, response.content.iter_any())
+            with outgoing("GET", url.host or "") as headers:
+                async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                    yield Answer(response.status, response.headers, response.content.iter_any())
         except aiohttp.ClientSSLError:
             raise FetchError(Failure.TLS) from None
         except (Blocked, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL):

@@ -19,6 +19,7 @@ from project.core.apps import AppConfig
 from project.core.conf import ROOT, Settings
 from project.core.identity import principal
 from project.core.log import configured, get_logger
+from project.core.reporting import reporting
 from project.core.runtime import Runtime
 from project.core.signing import Signer
 from project.core.web import docs, health, jobs, live, metrics, problems, tickets
@@ -60,8 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.static = static
     app.state.templates = _templates(app, runtime)
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
+    for router, prefix in ((health.router, "/health/"), (metrics.router, "/metrics")):
+        app.include_router(router)
+        _ask_only_below(app, prefix)
     if settings.docs_open:
         app.include_router(docs.router)
         docs.declare_problems(app)
@@ -80,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     with configured(runtime.settings), runtime.closing.told_by_signals(runtime.settings.DRAIN_SECONDS):
-        async with runtime, aclosing(app.state.limiter):
+        async with runtime, aclosing(app.state.limiter), reporting(runtime, "web") as app.state.report:
             await _remind(runtime)
             async with runtime.jobs_here():
                 yield

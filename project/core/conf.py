@@ -130,6 +130,8 @@ class Settings(EnvSettings):
     METRICS_TOKEN: SecretStr = Field(
         default=SecretStr(""), description="What a scraper sends as its bearer token; empty means there is no /metrics."
     )
+    STALL_SECONDS: float = Field(default=0.25, ge=0, le=60, description="Tell what holds up the loop so long; 0: no.")
+    OPENTELEMETRY: bool = Field(default=False, description="Send traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
     SILENCED_CHECKS: Names = Field(default=[], description="Ids of what `check` finds and this site means to be so.")
     MAX_BODY_SIZE: int = Field(default=2_621_440, ge=1024, description="Largest request body, in bytes.")
     MAX_FORM_FIELDS: int = Field(default=1000, ge=1, description="Most fields in one form.")

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from project.core.log import user_id
+
 if TYPE_CHECKING:
     from project.core.runtime import Runtime
 
@@ -52,4 +54,5 @@ async def principal(conn: HTTPConnection) -> Principal | None:
         authenticate = runtime.registry.authenticate
         conn.state.principal = await authenticate(runtime, conn) if authenticate else None
     found: Principal | None = conn.state.principal
+    user_id.set(str(found.id) if found else "")
     return found

@@ -1,7 +1,6 @@
-"""Logs: one line per event, with the request id, secrets masked, written off the event loop."""
+"""Logs: one line per event, with the ids of request, user and job, secrets masked, written off the event loop."""
 
 import logging
-import logging.config
 import re
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -14,10 +13,16 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from project.core.conf import Settings
+from project.core.metrics import Counter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+user_id: ContextVar[str] = ContextVar("user_id", default="")
+job_id: ContextVar[str] = ContextVar("job_id", default="")
+CONTEXT = (request_id, user_id, job_id)
+DROPPED = Counter("log_lines_dropped_total", "Lines that the output was too slow for.")
 
 MASK = "********"
+OURS = "uptempo"  # the name of our handler of the root logger
 LONGEST = 100_000  # characters of one text
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|pwd|secret|token|cookie|authorization|api[_-]?key|credential|session_?key|dsn|\bsid\b", re.I
@@ -64,28 +69,36 @@ def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
 class DroppingQueueHandler(QueueHandler):
     """Hands records to the writer thread; when a blocked output fills the queue, lines drop, counted."""
 
-    dropped = 0
-
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
             self.queue.put_nowait(record)
         except Full:
-            self.dropped += 1
+            DROPPED.add()
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        if current := request_id.get():
-            record.request_id = current
+        record.context = {var.name: value for var in CONTEXT if (value := var.get())}
         return record
 
 
-def _with_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if current := getattr(event["_record"], "request_id", ""):
-        event.setdefault("request_id", current)
+def _with_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in getattr(event["_record"], "context", {}).items():
+        event.setdefault(name, value)
     return event
 
 
-def configure(level: str, *, json: bool) -> QueueListener:
-    """Send all logs, the standard library's too, through one formatter; returns the writer to stop()."""
+@contextmanager
+def about(request: str, user: str = "", job: str = "") -> Iterator[None]:
+    """Let every line written inside name these ids; who is asking is added as soon as it is known."""
+    tokens = [(var, var.set(value)) for var, value in zip(CONTEXT, (request, user, job), strict=True)]
+    try:
+        yield
+    finally:
+        for var, token in tokens:
+            var.reset(token)
+
+
+def configure(settings: Settings) -> logging.Handler:
+    """Send all logs, the standard library's too, through one formatter; who logs waits until the line is written."""
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -98,41 +111,50 @@ def configure(level: str, *, json: bool) -> QueueListener:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    json = not settings.DEBUG if settings.LOG_FORMAT == "auto" else settings.LOG_FORMAT == "json"
     render: Any = (
         structlog.processors.JSONRenderer(default=str)
         if json
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=32)
     )
-    formatter = ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[_with_request_id, ProcessorFormatter.remove_processors_meta, _redacted, render],
-    )
     output = logging.StreamHandler()
-    output.setFormatter(formatter)
-    queue: Queue[logging.LogRecord] = Queue(maxsize=10_000)
-    listener = QueueListener(queue, output)
-    root = logging.getLogger()
-    for old in list(root.handlers):
-        if isinstance(old, DroppingQueueHandler):
-            root.removeHandler(old)
-    root.addHandler(DroppingQueueHandler(queue))
-    root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    output.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[_with_context, ProcessorFormatter.remove_processors_meta, _redacted, render],
+        )
+    )
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "arq"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name != "uvicorn.access"
-    listener.start()
-    return listener
+    logging.getLogger().setLevel(settings.LOG_LEVEL)
+    _use(output)
+    return output
+
+
+def _use(*handlers: logging.Handler) -> list[logging.Handler]:
+    """Put these in the place of those that were ours before, and return those."""
+    root = logging.getLogger()
+    former = [each for each in root.handlers if each.name == OURS]
+    root.handlers[:] = [each for each in root.handlers if each not in former] + list(handlers)
+    for each in handlers:
+        each.name = OURS
+    return former
 
 
 @contextmanager
 def configured(settings: Settings) -> Iterator[None]:
-    """Logs as the settings want them, until the end, when the last lines are written."""
-    wanted = settings.LOG_FORMAT
-    writer = configure(settings.LOG_LEVEL, json=not settings.DEBUG if wanted == "auto" else wanted == "json")
+    """The same from a thread of its own, so that nobody waits; until the end, when the last lines are written."""
+    former = _use()
+    queue: Queue[logging.LogRecord] = Queue(maxsize=10_000)
+    writer = QueueListener(queue, configure(settings))
+    _use(DroppingQueueHandler(queue))
+    writer.start()
     try:
         yield
     finally:
         writer.stop()
+        _use(*former)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -30,7 +30,10 @@ class Macros:
                 self._homes |= dict.fromkeys(vars(self._env.get_template(home).module), home)
         if name not in self._homes:
             raise AttributeError(f"there is no macro {name} in {self._home}")
-        return getattr(self._env.get_template(self._homes[name]).module, name)
+        macro = getattr(self._env.get_template(self._homes[name]).module, name)
+        if not self._env.auto_reload:  # it stays what it is: next time it is found without looking
+            vars(self)[name] = macro
+        return macro
 
 
 def folders(site: Path, apps: Iterable[Path]) -> list[Path]:

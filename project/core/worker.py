@@ -25,6 +25,7 @@ from project.core.jobs.executor import AWAY, Executor
 from project.core.jobs.table import State
 from project.core.log import configured, get_logger
 from project.core.redis import TIMEOUT, connect
+from project.core.reporting import reporting
 from project.core.runtime import Runtime
 
 log = get_logger(__name__)
@@ -161,6 +162,7 @@ def worker_settings(settings: Settings, *, queues: Sequence[str] = (), concurren
         opened = ctx["opened"] = AsyncExitStack()
         opened.enter_context(configured(settings))
         await opened.enter_async_context(runtime)
+        await opened.enter_async_context(reporting(runtime, "worker"))
         ctx["executor"] = executor = Executor(runtime, concurrency=room, queues=queues or None)
         beat = asyncio.create_task(executor.beat())
         opened.callback(beat.cancel)

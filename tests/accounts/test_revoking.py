@@ -14,7 +14,8 @@ from project.core import AsyncSession, Runtime
 from project.core.live import revoke
 from project.core.live.events import encode
 from project.core.live.revoking import REVOCATIONS
-from project.core.testing.plugin import NewClient, RecordedBus
+from project.core.testing.plugin import NewClient
+from project.core.testing.recorded import RecordedBus
 
 pytestmark = pytest.mark.any_database
 

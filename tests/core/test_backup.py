@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
 from project.core.db.migrations.applying import connect
-from project.core.management import backup
+from project.core.management import backup, restore
 from project.core.testing.plugin import Databases, MakeSettings, Manage
 
 
@@ -71,6 +71,31 @@ async def test_a_backup_brings_all_of_it_back_and_a_broken_one_changes_nothing(
     await asyncio.to_thread(walk)
 
 
+async def test_what_fails_half_way_on_postgresql_changes_nothing(
+    manage: Manage, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if not url.startswith("postgresql"):
+        return  # there it is one call of SQLite's
+    file = tmp_path / "shop.dump"
+
+    def spoiled(program: str, *words: str, on: URL | None = None) -> None:
+        backup.run(program, *words, on=on)
+        if program == "pg_restore":
+            with Path(words[-2].partition("=")[2]).open("a") as script:
+                script.write("SELECT 1/0;\n")
+
+    def walk() -> None:
+        assert manage("backup", str(file), DATABASE_URL=url).exit_code == 0
+        manage("seed", DEBUG=True, DATABASE_URL=url)
+        before = manage("dumpdata", DATABASE_URL=url).stdout
+        monkeypatch.setattr(restore, "run", spoiled)
+        told = manage("restore", str(file), "--replace", "--noinput", DATABASE_URL=url)
+        assert (told.exit_code, "division by zero" in told.output) == (1, True), told.output
+        assert manage("dumpdata", DATABASE_URL=url).stdout == before
+
+    await asyncio.to_thread(walk)
+
+
 def test_a_backup_of_sqlite_waits_for_nobody_and_has_what_was_committed(manage: Manage, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode=WAL")
@@ -79,6 +104,7 @@ def test_a_backup_of_sqlite_waits_for_nobody_and_has_what_was_committed(manage: 
         writer.execute("INSERT INTO core_effect VALUES ('b', 'b', '{}', '2026-01-01')")
         assert manage("backup", str(tmp_path / "copy.sqlite3")).exit_code == 0
         assert sorted(each.name for each in tmp_path.glob("*copy*")) == ["copy.sqlite3"]
+        assert (tmp_path / "copy.sqlite3").read_bytes()[18:20] == b"\1\1"  # needs no second file beside it to be read
         with closing(sqlite3.connect(f"file:{tmp_path}/copy.sqlite3?immutable=1", uri=True)) as copy:
             assert copy.execute("SELECT id FROM core_effect").fetchall() == [("a",)]
 
@@ -102,11 +128,11 @@ def test_a_file_that_is_not_there_or_is_damaged_is_neither_copied_nor_replaced(m
     with path.open("r+b") as file:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096)
-    for url in (f"sqlite:///{path}", f"sqlite:///{tmp_path}/nowhere/db.sqlite3"):
+    for url in (f"sqlite:///{path}", f"sqlite:///{tmp_path}/nowhere.sqlite3"):
         told = manage("backup", str(former), DATABASE_URL=url)
         assert (told.exit_code, "cannot be copied" in told.output) == (1, True)
     assert former.read_text() == "former"
-    assert not (tmp_path / "nowhere").exists()
+    assert not (tmp_path / "nowhere.sqlite3").exists()
 
 
 PROGRAM = f"""#!{sys.executable}

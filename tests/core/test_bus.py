@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from project.core.live import GAP, Bus, Event, publish
 from project.core.live.bus import WAITING, Subscription
 from project.core.runtime import Runtime
-from project.core.testing.plugin import RecordedBus
+from project.core.testing.recorded import RecordedBus
 from tests.core.probe.live import TOPIC
 
 TELL = "/api/v1/probe/tell"

@@ -1,5 +1,6 @@
 """The crawler finds what differs between a form sent as HTML and as htmx, and says where."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx2
@@ -12,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from apps.accounts.models import User
 from apps.accounts.testing import MakeUser
 from project.core.runtime import Runtime
+from project.core.testing import crawler
 from project.core.testing.crawler import ELSEWHERE, Crawler
 from project.core.testing.plugin import NewClient
 from project.core.testing.rows import rows_of
@@ -182,3 +184,16 @@ async def test_a_secret_that_changes_is_an_effect_and_one_that_stays_is_none(
     async with runtime.unit_of_work() as db:
         await db.execute(update(User).where(col(User.id) == user.id).values(hashed_password=f"{user.hashed_password}1"))
     assert "hashed_password=new…" in str(await rows_of(runtime.database, known) - before)
+
+
+async def test_a_page_without_an_end_is_named(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd.app.add_api_route("/odd/forever", asyncio.Event().wait)
+    monkeypatch.setattr(crawler, "PATIENCE", 3)
+    told = "nobody, the table of routes leads to /odd/forever, which has no end: name a stream in `elsewhere`."
+    assert await odd.problems() == [told]
+
+
+async def test_a_page_that_is_another_one_each_time_is_named(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = iter([FORM])
+    monkeypatch.setattr(odd, "html", lambda *_: f"<h1>Odd</h1>{next(forms, '')}")
+    assert "its form is gone when the page is opened again" in (await odd.problems())[0]

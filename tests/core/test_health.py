@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from redis import Redis
 from sqlalchemy import text
 
-from project.core import enqueue
 from project.core.db.migrations import migrate_database
 from project.core.jobs.doorbell import BEAT
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
@@ -116,24 +115,6 @@ async def test_a_worker_that_beats_no_more_is_told_and_takes_no_web_process_away
                     ready = await client.get("/health/ready")
                     assert (ready.status_code, ready.json()["parts"]["worker"]) == (200, state)
                     assert (await without.get("/health/ready")).json()["parts"]["worker"] == "ok"
-
-
-async def test_metrics_are_for_whoever_holds_the_token(
-    backend: Databases, make_settings: MakeSettings, new_client: NewClient
-) -> None:
-    async with backend.copy() as url, running(make_settings(DATABASE_URL=url, METRICS_TOKEN="let me see")) as app:
-        client = new_client(app)
-        async with app.state.runtime.unit_of_work() as db:
-            await enqueue(db, "core.sweep")
-        for headers in ({}, {"authorization": "Bearer let me"}, {"authorization": "Bearer "}):
-            assert (await client.get("/metrics", headers=headers)).status_code == 404
-        told = await client.get("/metrics", headers={"authorization": "Bearer let me see"})
-    assert "# TYPE uptempo_jobs_queued gauge\nuptempo_jobs_queued 1\n" in told.text
-
-
-async def test_without_a_token_there_are_no_metrics(client: httpx2.AsyncClient) -> None:
-    for headers in ({}, {"authorization": "Bearer "}):
-        assert (await client.get("/metrics", headers=headers)).status_code == 404
 
 
 async def test_the_page_of_an_outage_needs_no_database(live_app: FastAPI, new_client: NewClient) -> None:

@@ -23,7 +23,8 @@ from project.core.live.notices import Notice
 from project.core.management.browsing import serving
 from project.core.runtime import Runtime
 from project.core.testing.jobs import Jobs
-from project.core.testing.plugin import Databases, MakeSettings, RecordedBus
+from project.core.testing.plugin import Databases, MakeSettings
+from project.core.testing.recorded import RecordedBus
 from project.core.web import live as web
 from tests.core.conftest import INSTALLED
 from tests.core.probe import models

@@ -5,29 +5,34 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from queue import Queue
 
 import pytest
 
 from project.core import log
-from project.core.log import MASK, DroppingQueueHandler, redact
+from project.core.log import MASK, DroppingQueueHandler, about, configured, redact, user_id
+from project.core.testing.plugin import MakeSettings
+
+Lines = Callable[[], list[dict[str, object]]]
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, object]]]]:
+def lines(monkeypatch: pytest.MonkeyPatch, make_settings: MakeSettings) -> Iterator[Lines]:
     """What the configured logging wrote, line by line; the root logger is put back afterwards."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     output = io.StringIO()
     monkeypatch.setattr("sys.stderr", output)
-    listener = log.configure("INFO", json=True)
+    with ExitStack() as open_:
+        open_.enter_context(configured(make_settings(LOG_LEVEL="INFO", LOG_FORMAT="json")))
 
-    def read() -> list[dict[str, object]]:
-        listener.stop()
-        return [json.loads(line) for line in output.getvalue().splitlines()]
+        def read() -> list[dict[str, object]]:
+            open_.close()
+            return [json.loads(line) for line in output.getvalue().splitlines()]
 
-    yield read
-    root.handlers[:] = handlers
+        yield read
+    assert root.handlers == handlers
     root.setLevel(level)
 
 
@@ -77,7 +82,7 @@ def test_ordinary_text_stays() -> None:
     assert redact("12 rows saved at http://example.com/a?b=c") == "12 rows saved at http://example.com/a?b=c"
 
 
-def test_a_log_line_is_one_json_object_with_secrets_masked(lines: Callable[[], list[dict[str, object]]]) -> None:
+def test_a_log_line_is_one_json_object_with_secrets_masked(lines: Lines) -> None:
     token = log.request_id.set("abc12345")
     log.get_logger("app").info("signed in", password="hunter2", user="ann\n\x1b[31m", nested={"token": "t0ken"})
     logging.getLogger("other").warning("connecting to postgresql://u:pa55@db/x")
@@ -94,8 +99,19 @@ def test_a_log_line_is_one_json_object_with_secrets_masked(lines: Callable[[], l
     assert {line["request_id"] for line in found} == {"abc12345"}
 
 
+def test_a_line_names_the_request_the_user_and_the_job_that_it_belongs_to(lines: Lines) -> None:
+    with about("request-1", job="job-1"):
+        user_id.set("user-1")  # as soon as it is known
+        logging.getLogger("any.library").warning("inside")
+    logging.getLogger("any.library").warning("outside")
+    inside, outside = lines()
+    ids = {"request_id": "request-1", "user_id": "user-1", "job_id": "job-1"}
+    assert ids.items() <= inside.items()
+    assert not ids.keys() & outside.keys()
+
+
 def test_a_full_queue_drops_lines_and_counts_them() -> None:
-    handler = DroppingQueueHandler(Queue(maxsize=1))
+    handler, before = DroppingQueueHandler(Queue(maxsize=1)), log.DROPPED.series.get((), 0)
     for _ in range(3):
         handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "line", None, None))
-    assert handler.dropped == 2
+    assert log.DROPPED.series[()] - before == 2

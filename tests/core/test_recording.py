@@ -17,7 +17,10 @@ from sqlmodel import select
 from project.core import DB, AsyncSession, Runtime
 from project.core.db import recording
 from project.core.db.recording import KEPT, recorded
+from project.core.log import CONTEXT
 from project.core.testing.budgets import MOST, query_budget
+from project.core.testing.jobs import Jobs
+from project.core.testing.mailbox import Mailbox
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from tests.core.library.models import Author, Genre, Novel
 
@@ -31,8 +34,13 @@ def slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> I
     """The slow queries that are logged; each statement takes a second."""
     monkeypatch.setattr(recording, "perf_counter", count().__next__)
     found: list[dict[str, Any]] = []
-    caplog.handler.emit = lambda record: found.append(record.msg)  # type: ignore[method-assign, arg-type]
-    with caplog.at_level(logging.WARNING, recording.log.name):
+
+    def emit(record: logging.LogRecord) -> None:
+        assert isinstance(record.msg, dict)
+        found.append(record.msg | {each.name: each.get() for each in CONTEXT})  # as the handler of the site does
+
+    caplog.handler.emit = emit  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, recording.__name__):
         yield found
 
 
@@ -49,9 +57,19 @@ async def test_a_slow_statement_is_logged_with_its_route_and_line_and_without_it
     assert answer.json() == 0
     (told,) = [each for each in slow if "FROM library_author" in each["sql"]]
     assert (told["event"], told["level"], told["route"]) == ("slow query", "warning", "GET /authors/{name}")
-    assert told["ms"] == 1000
+    assert (told["ms"], told["request_id"]) == (1000, answer.headers["x-request-id"])
     assert re.fullmatch(r"tests/core/test_recording\.py:\d+", told["place"])
     assert SECRET not in str(slow)
+
+
+async def test_a_slow_statement_of_a_job_is_logged_with_its_id(
+    client: httpx2.AsyncClient, jobs: Jobs, mailbox: Mailbox, slow: list[dict[str, Any]]
+) -> None:
+    await client.post("/api/v1/accounts/users", json={"email": "ann@example.com", "password": "a long enough one"})
+    slow.clear()
+    await jobs.run()
+    ran = {str(job.id) for job in await jobs.all()}
+    assert ran == {each["job_id"] for each in slow} - {""}
 
 
 @pytest.mark.parametrize(("slowest", "logged"), [(1000, 1), (1001, 0), (0, 0)])

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from project.core.testing.redis_server import RedisServer
 from project.core.web import server
 from tests.core.conftest import SECONDS, serving, until_it_answers
 
+Place = tuple[str, int]
 PROBE = {"INSTALLED_APPS": "project,apps.accounts,tests.core.probe"}
 
 
@@ -102,13 +103,13 @@ def test_a_site_that_cannot_be_imported_is_not_tried_again_and_again(
     (site_copy / "project" / "asgi.py").write_text("raise RuntimeError('a bug')\n")
     environment = site_environment | {"REDIS_URL": "redis://127.0.0.1:1/0"}
     with serving(site_copy, environment, "--workers", workers, by="serve") as (_, process):
-        assert process.wait(SECONDS) == 1
+        assert process.wait(3 * SECONDS) == 1
     said = (site_copy / "stderr").read_text()
     assert 1 <= said.count("RuntimeError: a bug") <= int(workers)
 
 
 @asynccontextmanager
-async def served(**options: Any) -> AsyncIterator[tuple[str, int]]:
+async def served(before: Callable[[], Awaitable[object]] | None = None, **options: Any) -> AsyncIterator[Place]:
     """The address of an app that answers with the length of what it was sent, or takes a socket, as `serve` serves."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +118,8 @@ async def served(**options: Any) -> AsyncIterator[tuple[str, int]]:
             await talk.accept()
             await talk.receive()
         else:
+            if before:
+                await before()
             await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -128,7 +131,7 @@ async def served(**options: Any) -> AsyncIterator[tuple[str, int]]:
         running.should_exit = True
 
 
-async def ask(place: tuple[str, int], text: str) -> bytes:
+async def ask(place: Place, text: str) -> bytes:
     """Send this, and read until the server closes the connection; gives all that it said."""
     reader, writer = await asyncio.open_connection(*place)
     writer.write(text.encode())
@@ -162,13 +165,43 @@ async def test_one_connection_too_many_is_503_whether_it_wants_an_answer_or_a_so
 
 
 @pytest.mark.parametrize(
-    "sent", ["", f"{GET}X-End", f"{POST}9\r\n\r\n12345678"], ids=["nothing", "a head without end", "part of a body"]
+    "sent",
+    ["", f"{GET}X-End", f"{POST}9\r\n\r\n12345678"],
+    ids=["nothing", "a head without end", "part of a body"],
 )
 async def test_who_sends_drop_by_drop_is_let_go(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
     monkeypatch.setattr(server, "RECEIPT", 0.05)
     async with served() as place:
         with suppress(ConnectionResetError):
             assert await ask(place, sent) == b""
+
+
+async def test_a_second_head_that_does_not_end_is_let_go_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served() as place:
+        reader, writer = await asyncio.open_connection(*place)
+        writer.write(f"{GET}\r\n".encode())
+        async with asyncio.timeout(SECONDS):
+            await reader.readuntil(b"\r\n\r\n0")
+            monkeypatch.setattr(server, "RECEIPT", 0.05)
+            writer.write(f"{GET}X-End".encode())
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+
+
+async def test_who_waits_for_us_to_read_on_is_not_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = asyncio.Event()
+    late = server.RequestProtocol._late
+
+    def noted(self: server.RequestProtocol) -> None:
+        late(self)
+        waited.set()
+
+    monkeypatch.setattr(server, "RECEIPT", 0.05)
+    monkeypatch.setattr(server.RequestProtocol, "_late", noted)
+    async with served(before=waited.wait) as place:
+        body = "x" * 1_000_000
+        assert b"1000000" in await ask(place, f"{POST}{len(body)}\r\n\r\n{body}")
 
 
 async def test_who_goes_on_sending_has_time_for_each_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ from selectolax.lexbor import LexborHTMLParser
 from sqlalchemy import text
 from starlette.responses import Response
 
+from apps.accounts.testing import add_user, sign_in_as
 from project.core import DB, render
+from project.core.admin import site as admin_site
 from project.core.log import MASK
 from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
 from project.core.web.dev import trouble
@@ -118,6 +120,18 @@ async def test_a_mistake_in_a_template_is_shown_in_the_template(
     monkeypatch.setattr(env, "loader", ChoiceLoader([DictLoader({"base.html": "{% if %}"}), env.loader]))
     env.cache.clear()
     assert "TemplateSyntaxError" in (await browser.get("/broken")).text
+
+
+async def test_a_bug_in_the_admin_is_shown_as_well(
+    site: FastAPI, browser: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in_as(browser, site, await add_user(site, is_staff=True, is_superuser=True))
+    monkeypatch.delattr(admin_site, "job_figures")
+    page = await browser.get("/admin/")
+    assert page.status_code == 500
+    assert "NameError name 'job_figures' is not defined" in words(page)
+    assert "GET /admin/" in words(page)
+    assert "project/core/admin/site.py:" in words(page, ".call[open] > summary")
 
 
 async def test_who_is_no_browser_hears_what_production_says(site: FastAPI, browser: httpx2.AsyncClient) -> None:

@@ -17,7 +17,7 @@ from project.core import Runtime
 from project.core.jobs import State
 from project.core.jobs.table import topic
 from project.core.testing.jobs import Jobs
-from project.core.testing.plugin import RecordedBus
+from project.core.testing.recorded import RecordedBus
 from tests.fetcher.conftest import Script
 
 pytestmark = pytest.mark.usefixtures("scripted")

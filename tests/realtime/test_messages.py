@@ -12,7 +12,8 @@ from sqlmodel import select
 from apps.accounts import User
 from apps.realtime.messages import happened
 from apps.realtime.models import Message, Room
-from project.core.testing.plugin import Databases, MakeSettings, NewClient, RecordedBus, running
+from project.core.testing.plugin import Databases, MakeSettings, NewClient, running
+from project.core.testing.recorded import RecordedBus
 from tests.realtime.conftest import LOBBY, ROOMS, Person, bodies, enter, say
 
 

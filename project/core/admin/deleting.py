@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, selectinload
 from starlette.requests import Request
 
 from project.core.admin.listing import how_many
-from project.core.errors import BadRequest, Forbidden, NotFound
+from project.core.errors import BadRequest, Forbidden
 
 if TYPE_CHECKING:
     from project.core.admin.views import ModelAdmin
@@ -38,7 +38,8 @@ async def deletable(view: "ModelAdmin", request: Request, pks: Sequence[str]) ->
         raise BadRequest("Choose what to delete first.")
     if not view.can_delete or not view.is_accessible(request):
         raise Forbidden
-    rows = await view.rows_of(pks)
+    async with view.session_maker() as db:
+        rows = await view.rows_of(db, pks)
     if not all([await view.check_can_delete(request, row) is True for row in rows]):
         raise Forbidden
     return rows
@@ -46,26 +47,21 @@ async def deletable(view: "ModelAdmin", request: Request, pks: Sequence[str]) ->
 
 async def delete_all(view: "ModelAdmin", request: Request, pks: Sequence[str]) -> None:
     """Delete the rows in one transaction, all or none; raises what `on_model_delete` refuses, and NotFound."""
-    gone = []
-    async with view.session_maker() as db:
-        for pk in pks:
-            row = (await db.execute(view._stmt_by_identifier(pk))).scalars().first()
-            if row is None:
-                raise NotFound
+    going = [each.class_attribute for each in view._mapper.relationships if each.uselist and not each.passive_deletes]
+    async with view.session_maker(autoflush=True) as db:  # what a hook asks knows of the rows before this one
+        rows = await view.rows_of(db, pks, *map(selectinload, going))
+        for row in rows:
             await view.on_model_delete(row, request)
             await view.remove(db, row)
-            await db.flush()
-            gone.append(row)
         await db.commit()
-    for row in gone:
+    for row in rows:
         await view.after_model_delete(row, request)
 
 
 async def consequences(view: "ModelAdmin", pks: Sequence[str]) -> dict[str, dict[str, int]]:
     """{what becomes of them: {table: how many}} for the rows of other tables, when these are deleted."""
-    mapper, wanted = view._mapper, [view._stmt_by_identifier(pk).whereclause for pk in pks]
     async with view.session_maker() as db:
-        return await _followed(db, mapper, sa.or_(sa.false(), *(each for each in wanted if each is not None)))
+        return await _followed(db, view._mapper, view.chosen(pks))
 
 
 async def _followed(db: AsyncSession, mapper: Mapper[Any], chosen: Any) -> dict[str, dict[str, int]]:

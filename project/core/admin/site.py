@@ -181,7 +181,8 @@ class Site(Admin):
             raise NotFound
         if not view.is_accessible(request) or not view.has_permission(request, custom_action(slug)):
             raise Forbidden
-        rows = await view.rows_of(_pks(request))
+        async with view.session_maker() as db:
+            rows = await view.rows_of(db, _pks(request))
         address = f"{view._url_for_action(request, slug)}?{urlencode({'pks': ','.join(_pks(request))})}"
         question = view._custom_actions_confirmation.get(slug)
         return await self._page(request, "confirm", model_view=view, rows=rows, do=label, to=address, question=question)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
@@ -18,10 +20,23 @@ from project.core.db.outages import survive_outages
 from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
+from project.core.metrics import Histogram
 
 log = get_logger(__name__)
+WAITED = Histogram("db_wait_seconds", "How long a unit of work waited for its database connection.")
 WAL_TRIES = 50
 _current: ContextVar[tuple[AsyncSession, asyncio.Task[Any] | None] | None] = ContextVar("current_unit", default=None)
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    __module__ = AsyncAdaptedQueuePool.__module__  # where its own log lines go
+
+    def _do_get(self) -> Any:
+        began = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            WAITED.observe(time.perf_counter() - began)
 
 
 class Database:
@@ -38,12 +53,14 @@ class Database:
         self._settings = settings
         if self.is_sqlite:
             self.engine, self.reader = self._sqlite(write=True), self._sqlite(write=False)
-            watch(self.reader.sync_engine, settings.SLOW_QUERY_MS / 1000)
         else:
             self.engine = self._postgresql()
             # What only reads needs no transaction: each statement is one of its own, one way to the server and back.
             self.reader = self.engine.execution_options(postgresql_readonly=True, isolation_level="AUTOCOMMIT")
-        watch(self.engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
+        # Those that have a pool and events of their own.
+        self.engines = {"write": self.engine, "read": self.reader} if self.is_sqlite else {"all": self.engine}
+        for engine in self.engines.values():
+            watch(engine.sync_engine, settings.SLOW_QUERY_MS / 1000)
         self.sessions = {True: self.make_sessions(self.engine), False: self.make_sessions(self.reader)}
 
     def make_sessions(self, bind: AsyncEngine | AsyncConnection, **options: Any) -> async_sessionmaker[AsyncSession]:
@@ -93,6 +110,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=1 if write else 5,
             max_overflow=0 if write else 5,
             pool_timeout=self._settings.DB_POOL_TIMEOUT,
@@ -113,6 +131,7 @@ class Database:
         engine = create_async_engine(
             self.url,
             hide_parameters=True,
+            poolclass=_Pool,
             pool_size=settings.DB_POOL_SIZE,
             max_overflow=settings.DB_POOL_OVERFLOW,
             pool_timeout=settings.DB_POOL_TIMEOUT,

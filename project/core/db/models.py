@@ -64,9 +64,11 @@ def words(row: Any) -> str:
     own: Any = kind.__str__
     if own not in (object.__str__, SQLModel.__str__, words):
         return str(own(row))
-    named = next((str(value) for name in NAMES if (value := getattr(row, name, None))), "")
+    for name in NAMES:
+        if value := getattr(row, name, None):
+            return str(value)
     key = sa.inspect(kind).primary_key_from_instance(row)
-    return named or f"{kind.__name__} {';'.join(map(str, key))[-8:]}"
+    return f"{kind.__name__} {';'.join(map(str, key))[-8:]}"
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))

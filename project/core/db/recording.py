@@ -23,6 +23,12 @@ CORE = "project/core/"
 CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # these take time, but nobody wrote them
 
 
+def template(scope: Mapping[str, Any]) -> str:
+    """The template of the route that a request has found, such as /blog/posts/{post_id}; nothing while it has none."""
+    found: Any = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return scope.get("root_path", "") + found.path_format if hasattr(found, "path_format") else ""
+
+
 class Statement(NamedTuple):
     """One statement that was executed.
 
@@ -52,9 +58,7 @@ class Recording:
     @property
     def route(self) -> str:
         """The template of the route that answers, such as `GET /blog/posts/{post_id}`; the path before one is found."""
-        found = self.scope.get("fastapi", {}).get("effective_route_context") or self.scope.get("route")
-        template = getattr(found, "path_format", "") or self.scope.get("path", "")
-        return f"{self.scope.get('method', '')} {template}".strip()
+        return f"{self.scope.get('method', '')} {template(self.scope) or self.scope.get('path', '')}".strip()
 
     def timing(self, seconds: float) -> str:
         """The value of a Server-Timing header (W3C) for an answer that begins after `seconds`."""
@@ -115,10 +119,11 @@ def _place() -> str:
     """The innermost line of an app's code, else of the framework's, that is being executed."""
     found = ""
     for frame in _frames():
-        if name := own(frame.f_code.co_filename):
-            found = f"{name}:{frame.f_lineno}"
+        name = own(frame.f_code.co_filename)
+        if name and not name.startswith((f"{CORE}db/", "manage.py")):
+            found = found if found and name.startswith(CORE) else f"{name}:{frame.f_lineno}"
             if not name.startswith(CORE):
-                return found
+                break
     return found
 
 

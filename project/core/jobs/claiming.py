@@ -33,6 +33,7 @@ class Claimed:
     queue: str
     owner: UUID | None
     request_id: str
+    traceparent: str | None
 
     @property
     def suspect(self) -> bool:

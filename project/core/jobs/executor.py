@@ -5,10 +5,12 @@ import contextlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from project.core.jobs import claiming, schedule
@@ -16,7 +18,10 @@ from project.core.jobs.claiming import LEASE_SECONDS, Claimed
 from project.core.jobs.declaring import GiveUp
 from project.core.jobs.running import LostClaim, Running, call, describe
 from project.core.jobs.table import CHANGED, State, topic
-from project.core.log import get_logger
+from project.core.log import about, get_logger
+from project.core.metrics import Histogram
+from project.core.tracing import span
+from project.core.watchdog import ABOUT
 
 if TYPE_CHECKING:
     from project.core.db.session import AsyncSession
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 BEAT_SECONDS = 5.0
 SUSPECT_SECONDS = 1.0
+TOOK = Histogram("job_seconds", "How long a try took; after a queued one another follows.", "name", "outcome")
 AWAY = (DBAPIError, PoolTimeout, OSError, TimeoutError)
 
 
@@ -75,6 +81,18 @@ class Executor:
 
         Cancelling this task gives the row back, and uses up none of its tries.
         """
+        name, began, outcome = row.name if row.name in self.types else "unknown", time.monotonic(), None
+        traced = span(name, SpanKind.CONSUMER, {}, row.traceparent)
+        try:
+            with about(row.request_id, str(row.owner or ""), str(row.id)), traced as current:
+                outcome = await self._run(row)
+                if outcome in (State.DEAD, State.QUEUED):
+                    current.set_status(StatusCode.ERROR)
+        finally:
+            TOOK.observe(time.monotonic() - began, name, outcome or "given back")
+        return outcome
+
+    async def _run(self, row: Claimed) -> State | None:
         running = Running(self.runtime, row)
         task = asyncio.current_task()
         assert task is not None
@@ -91,7 +109,7 @@ class Executor:
                 await self._finish(running, result)
             return State.DONE
         except LostClaim:
-            log.warning("job lost to another worker", job=row.name, id=str(row.id))
+            log.warning("job lost to another worker", job=row.name)
             return None
         except asyncio.CancelledError:
             if not task.cancelling():  # it is the job's own: of something that it waited for
@@ -177,11 +195,11 @@ class Executor:
         row, kind = running.row, self.types.get(running.row.name)
         failures = row.failures + 1
         if running.ended:
-            log.error("job failed after its last transaction", job=row.name, id=str(row.id), exc_info=error)
+            log.error("job failed after its last transaction", job=row.name, exc_info=error)
             return State.DONE
         hopeless = isinstance(error, GiveUp) or kind is None or failures >= kind.max_tries
         told = {"failures": failures, "error": describe(error), **running.unsaved}
-        log.warning("job failed", job=row.name, id=str(row.id), failures=failures, final=hopeless, exc_info=error)
+        log.warning("job failed", job=row.name, failures=failures, final=hopeless, exc_info=error)
         if hopeless:
             await self._surely(lambda db: claiming.end(db, [row], State.DEAD, **told))
             return State.DEAD
@@ -205,3 +223,6 @@ class Executor:
                             return
                     await asyncio.sleep(1)
         log.error("the outcome of jobs could not be written; they will run again")
+
+
+ABOUT[Executor.run.__code__] = lambda names: {"job": names["row"].name, "job_id": str(names["row"].id)}

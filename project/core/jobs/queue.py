@@ -19,6 +19,7 @@ from project.core.jobs.declaring import JobType
 from project.core.jobs.table import ACTIVE, CHANGED, STATE_IS_ACTIVE, WAITING, Job, State, db_now, topic
 from project.core.live.bus import publish
 from project.core.log import request_id
+from project.core.tracing import traceparent
 
 OWNERS_ROOM = 1000
 RETRY_AFTER = 60
@@ -106,6 +107,7 @@ async def enqueue(
         "due_at": db_now(delay) if at is None else at,
         "created_at": db_now(),
         "request_id": request_id.get(),
+        "traceparent": traceparent(),
     }
     queue.ring_on_commit(db, kind.queue)
     if values["key"] is not None:

@@ -19,7 +19,7 @@ from project.core.jobs.claiming import Claimed
 from project.core.jobs.declaring import GiveUp, JobType
 from project.core.jobs.table import CHANGED, State, topic
 from project.core.live.bus import publish
-from project.core.log import redact, request_id
+from project.core.log import redact
 from project.core.pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -88,21 +88,17 @@ class Running:
 
 async def call(running: Running, kind: JobType) -> Any:
     """Run the function once, where it wants to run, within its timeout; returns its result in JSON's types."""
-    token = request_id.set(running.row.request_id)
-    try:
-        arguments = kind.read(running.row.arguments)
-        room = nullcontext() if kind.runs_in == "loop" else running.runtime.beside
-        async with room, asyncio.timeout(kind.timeout):
-            match kind.runs_in:
-                case "loop":
-                    result = await kind.function(running, **arguments)
-                case "thread":
-                    result = await running.runtime.threads.run(kind.function, **arguments)
-                case "process":
-                    result = await _in_process(running.runtime.threads, kind.function, arguments)
-        return None if result is None else _as_kept(result)
-    finally:
-        request_id.reset(token)
+    arguments = kind.read(running.row.arguments)
+    room = nullcontext() if kind.runs_in == "loop" else running.runtime.beside
+    async with room, asyncio.timeout(kind.timeout):
+        match kind.runs_in:
+            case "loop":
+                result = await kind.function(running, **arguments)
+            case "thread":
+                result = await running.runtime.threads.run(kind.function, **arguments)
+            case "process":
+                result = await _in_process(running.runtime.threads, kind.function, arguments)
+    return None if result is None else _as_kept(result)
 
 
 def _as_kept(result: Any) -> Any:

@@ -52,6 +52,7 @@ class Job(Model, table=True):
     result: Any = Field(default=None, sa_type=sa.JSON, nullable=True)
     error: str = Field(default="", max_length=2000)
     request_id: str = Field(default="", max_length=64)
+    traceparent: str | None = Field(default=None, max_length=55)  # W3C Trace Context, version 00
 
     def __str__(self) -> str:
         return f"{self.name} {self.id}"

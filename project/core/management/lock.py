@@ -14,7 +14,7 @@ _COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
     *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
 ]
-_LOCKS = ("base.lock", "dev.lock", "assets.lock")
+_LOCKS = ("base.lock", "dev.lock", "opentelemetry.lock", "assets.lock")
 _LINE = re.compile(
     r""" [a-z0-9][a-z0-9._-]*==[\w.!+]+ (\ ;\ [^/]+)? \ \\  # a package, perhaps for some systems only
     | \ {4}--hash=sha256:[0-9a-f]{64} (\ \\)?               # one of its files
@@ -31,8 +31,8 @@ def lock(upgrade: bool) -> None:
     folder = ROOT / "project" / "requirements"
     with TemporaryDirectory() as made:
         drafts = [Path(shutil.copy(folder / name, made)) for name in _LOCKS]
-        base, dev, assets = drafts
-        _compile_packages(base, dev, ["--upgrade"] if upgrade else [])
+        base, dev, opentelemetry, assets = drafts
+        _compile_packages(base, {"dev": dev, "opentelemetry": opentelemetry}, ["--upgrade"] if upgrade else [])
         _compile_assets(assets)
         for draft in drafts:
             if strange := strange_lines(draft.read_text(encoding="utf-8")):
@@ -47,11 +47,11 @@ def strange_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if not _LINE.fullmatch(line)]
 
 
-def _compile_packages(base: Path, dev: Path, options: list[str]) -> None:
-    """Write over both locks; the versions that uv finds in them are the ones it keeps."""
+def _compile_packages(base: Path, extras: dict[str, Path], options: list[str]) -> None:
+    """Write over the locks; the versions that uv finds in them are the ones it keeps."""
     _compile([*options, "pyproject.toml", "-o", str(base)])
-    # With base.lock for its bounds, dev.lock can be installed on top of it.
-    _compile([*options, "--extra", "dev", "-c", str(base), "pyproject.toml", "-o", str(dev)])
+    for name, extra in extras.items():  # with base.lock for its bounds, each can be installed on top of it
+        _compile([*options, "--extra", name, "-c", str(base), "pyproject.toml", "-o", str(extra)])
 
 
 def _compile_assets(assets: Path) -> None:

@@ -19,9 +19,11 @@ START_SECONDS = 60  # that a new process has to be ready, before the one it repl
 @click.pass_obj
 def serve(site: Site, bind: str, workers: int | None, grace: int, limit_concurrency: int | None) -> None:
     """Serve the site in production. SIGHUP replaces the processes one by one, SIGTERM drains and ends them."""
+    from project.core import log
     from project.core.web import server
 
     settings = site.settings
+    log.configure(settings)  # of this process; each that it starts does it in project/asgi.py
     workers = workers or settings.WEB_CONCURRENCY
     if workers > 1 and not settings.REDIS_URL.get_secret_value():
         raise CommandError(

@@ -4,10 +4,11 @@ Each form is sent with valid data made from its own rules, with empty data and w
 visitor, each time in a fresh state of the database that is rolled back.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx2
@@ -17,7 +18,8 @@ from selectolax.lexbor import LexborNode as Node
 
 from project.core.testing import dom
 from project.core.testing.databases import rolled_back
-from project.core.testing.dom import File, attribute, kind, name
+from project.core.testing.dom import attribute, kind, name
+from project.core.testing.filling import FILES, valid, wrong
 from project.core.testing.htmx import HtmxPage
 from project.core.testing.hx import VERBS
 from project.core.testing.pages import Page, PageError
@@ -27,27 +29,7 @@ from project.core.web.limits import Limiter
 ELSEWHERE = ("/admin", "/api", "/static", "/health", "/metrics", "/live", "/_dev")
 VALID, EMPTY, WRONG = CASES = ("valid data", "empty data", "wrong data")
 QUERIES_PER_PATH = 5
-LINES = "Words\nof a crawler"
-WORDS = ["Words of a crawler", "crawler", "12345", "AB12", "a", "0197a0b0-0000-7000-8000-000000000000"]
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
-    "0000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
-)
-FILES = {"image": File("crawler.png", PNG, "image/png"), "": File("crawler.txt", b"words", "text/plain")}
-TYPED = {  # of each type of input: what it takes, what it does not
-    "email": ("crawler@example.com", "nobody"),
-    "password": ("a long crawler password", "x"),
-    "url": ("https://example.com/", "nowhere"),
-    "tel": ("+49 30 123456", "x"),
-    "date": ("2031-02-03", "some day"),
-    "datetime-local": ("2031-02-03T04:05", "some day"),
-    "time": ("04:05", "late"),
-    "month": ("2031-02", "some day"),
-    "week": ("2031-W05", "some day"),
-    "color": ("#336699", "red"),
-    "number": ("1", "many"),
-    "range": ("1", "many"),
-}
+PATIENCE = 60  # seconds for a page
 BY_CHANCE = re.compile(r"/(\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?#]|$)")  # the id of a new row
 SignIn = Callable[[httpx2.AsyncClient], Awaitable[object]]
 
@@ -140,7 +122,13 @@ class Crawler:
         async with self._page(Page) as page:
             while waiting:
                 url, origin = waiting.popitem()
-                await page.open(url)
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await page.open(url)
+                except TimeoutError:
+                    told = f"{person}, {origin} leads to {url}, which has no end: name a stream in `elsewhere`."
+                    self.report.complain(told)
+                    continue
                 if page.status in (404, 405) or page.status >= 500:
                     self.report.complain(f"{person}, {origin} leads to {url}, which answers {page.status}.")
                 if not self._wanted(page.url) or "html" not in page.answer.headers.get("content-type", ""):
@@ -205,6 +193,8 @@ class Crawler:
         """Send a form filled in so, and tell what came of it; raises PageError for an address that fails."""
         async with self._page(make) as page:
             await page.open(place.url)
+            if len(page.forms) <= place.form:
+                raise PageError("its form is gone when the page is opened again: give rows the same ids each time.")
             known: set[object] = set()
             before = await self._rows(known)
             self._fill(page, place, case)
@@ -249,9 +239,9 @@ class Crawler:
                 page.files[each] = [FILES["image" if "image" in attribute(each, "accept") else ""]] * (case == VALID)
             elif case == VALID:
                 given = self.values.get(f"{place.url.partition('?')[0]} {name(each)}", self.values.get(name(each)))
-                page.write(each, _valid(each) if given is None else given)
+                page.write(each, valid(each) if given is None else given)
             else:
-                page.write(each, "" if case == EMPTY else _wrong(each))
+                page.write(each, "" if case == EMPTY else wrong(each))
 
     async def _rows(self, known: set[object]) -> Rows:
         return await rows_of(self.app.state.runtime.database, known)
@@ -272,25 +262,3 @@ def _signature(page: Page, form: Node, button: Node | None) -> object:
     fields = [(attribute(each, "name"), kind(each)) for each in dom.controls(form)]
     action = page.join(page.wanted(form, button, "action")).path
     return (*ways, action, page.wanted(form, button, "method"), *fields, name(button) if button else "")
-
-
-def _valid(field: Node) -> str:
-    """Text that a field takes, by its own rules."""
-    if kind(field) in ("number", "range"):
-        return attribute(field, "min") or str(min(1, int(float(attribute(field, "max") or 1))))
-    longest, shortest = attribute(field, "maxlength") or "1000", int(attribute(field, "minlength") or 0)
-    given = TYPED.get(kind(field))
-    for word in [given[0]] if given else [LINES, *WORDS] if field.tag == "textarea" else WORDS:
-        text = word[: int(longest)].ljust(shortest, "r")
-        with suppress(re.error):
-            if re.fullmatch(attribute(field, "pattern") or "[\\s\\S]*", text):
-                return text
-    raise PageError(f"no valid text for the field {name(field)!r} comes to mind: give it in `values`.")
-
-
-def _wrong(field: Node) -> str:
-    """Text that a field does not take, where its rules say what that is."""
-    if given := TYPED.get(kind(field)):
-        return given[1]
-    longest = attribute(field, "maxlength")
-    return "x" * (int(longest) + 1) if longest else _valid(field)

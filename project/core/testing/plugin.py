@@ -19,8 +19,6 @@ from project.core.asgi import create_app
 from project.core.conf import Settings
 from project.core.db.migrations import migrate_database
 from project.core.db.session import AsyncSession
-from project.core.live.bus import Bus
-from project.core.live.events import Event, decode
 from project.core.management.cli import Site, manage as group
 from project.core.runtime import Runtime
 from project.core.testing.budgets import CountingTransport
@@ -29,6 +27,7 @@ from project.core.testing.htmx import HtmxPage
 from project.core.testing.jobs import Jobs
 from project.core.testing.mailbox import Mailbox
 from project.core.testing.pages import Page
+from project.core.testing.recorded import RecordedBus
 from project.core.testing.redis_server import RedisServer
 from project.core.web.limits import Limiter
 
@@ -49,9 +48,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from project.core.testing import loop
+    from project.core.testing import blocking, loop
 
     config.addinivalue_line("markers", "any_database: what is tested has nothing to do with the kind of database")
+    config.pluginmanager.register(blocking)
     config.pluginmanager.register(loop)  # after anyio's own plug-in, so that its fixture gives way
 
 
@@ -139,6 +139,7 @@ def make_settings(settings_class: type[Settings], tmp_path_factory: pytest.TempP
             "SITE_NAME": "Uptempo",
             "API_DOCS": True,
             "LOG_LEVEL": "WARNING",
+            "STALL_SECONDS": 0,  # the loop of the tests stands still between two of them; for a handler see blocking.py
         }
         construct: Callable[..., Settings] = settings_class
         return construct(_env_file=None, **(usual | values))
@@ -177,18 +178,6 @@ def runtime(app: FastAPI) -> Runtime:
     """The app's runtime."""
     found: Runtime = app.state.runtime
     return found
-
-
-class RecordedBus(Bus):
-    """The app's bus that also remembers: `bus.published` is [(topic, event), …]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.published: list[tuple[str, Event]] = []
-
-    def send(self, topic: str, encoded: bytes) -> None:
-        self.published.append((topic, decode(encoded)))
-        super().send(topic, encoded)
 
 
 @pytest.fixture

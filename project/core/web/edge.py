@@ -1,4 +1,4 @@
-"""The outermost layer: request id, access log, the last resort for errors, security headers."""
+"""The outermost layer: request id, access log, metrics, the last resort for errors, security headers."""
 
 import logging
 import re
@@ -12,10 +12,17 @@ from starlette.websockets import WebSocketDisconnect
 
 from project.core.conf import Settings
 from project.core.db import recording
-from project.core.log import get_logger, request_id
+from project.core.log import about, get_logger
+from project.core.metrics import Counter, Gauge, Histogram
+from project.core.watchdog import ABOUT
 from project.core.web.problems import UNEXPECTED, answer
 from project.core.web.static.sources import PREFIX
 
+REQUESTS = Counter("http_requests_total", "Requests that have ended.", "method", "route", "status")
+TOOK = Histogram("http_request_seconds", "How long requests took, and streams stayed.", "method", "route")
+UNDER_WAY = Gauge("http_requests_under_way", "Requests that have not ended, streams among them.")
+GONE = 499  # the status, as nginx has it, of those whose client left before an answer began
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 log = get_logger("project.request")
 GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 POLICY = (  # style-src stands last: where a library needs inline styles, one word is added to it
@@ -65,7 +72,10 @@ class Edge:
         given = Headers(scope=scope).get("x-request-id", "")
         current = given if GOOD_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = current
-        token = request_id.set(current)
+        with about(current), UNDER_WAY.up():
+            await self._answer(scope, receive, send, current)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
         asked = recording.current.get() or recording.Recording(keep=self.debug)
         asked.scope, recorded = scope, recording.current.set(asked)
         status, started = 0, time.perf_counter()
@@ -96,12 +106,16 @@ class Edge:
             await response(scope, receive, send_with_headers)
         finally:
             if scope["type"] == "http":
-                elapsed = round((time.perf_counter() - started) * 1000, 1)
+                elapsed, method = time.perf_counter() - started, scope["method"]
+                route = f"{PREFIX}{{path}}" if static else recording.template(scope) or "none"
+                known = method if method in METHODS else "other"
+                REQUESTS.add(known, route, str(status or GONE))
+                TOOK.observe(elapsed, known, route)
                 level = logging.DEBUG if static or scope["path"] == "/_dev/reload" else logging.INFO
                 if logging.getLogger("project.request").isEnabledFor(level):  # cheaper than asking structlog
-                    log.log(level, "request", method=scope["method"], path=scope["path"], status=status, ms=elapsed)
+                    ms = round(elapsed * 1000, 1)
+                    log.log(level, "request", method=method, path=scope["path"], route=route, status=status, ms=ms)
             recording.current.reset(recorded)
-            request_id.reset(token)
 
     def _add_headers(self, message: Message, current: str, scope: Scope) -> None:
         """Add the headers of every answer, as far as the handler has not set them itself."""
@@ -117,3 +131,6 @@ class Edge:
             kept = not personal and not path.startswith("/admin/")
             headers.append((b"cache-control", b"private, no-cache" if kept else b"no-store"))
             MutableHeaders(raw=headers).add_vary_header("Cookie")
+
+
+ABOUT[Edge._answer.__code__] = lambda names: {"request_id": names["current"], "route": names["asked"].route}

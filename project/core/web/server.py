@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import signal
 import sys
@@ -138,7 +139,9 @@ class Config(uvicorn.Config):
             return super().load_app()
         except Exception:
             logging.getLogger("uvicorn.error").exception("The site cannot be imported.")
-            time.sleep(1)  # a supervisor that has just asked whether this process lives would wait a minute for nothing
+            if self.workers > 1:  # the supervisor waits a minute for whom it has asked and who does not answer any more
+                time.sleep(1)
+                os._exit(STARTUP_FAILURE)
             sys.exit(STARTUP_FAILURE)
 
 

@@ -80,12 +80,8 @@ def _filled(source: Path, spec: Spec) -> str:
 def _others(source: Path, spec: Spec) -> str:
     if source.name == "services.py":
         return "".join(f"from apps.{field.args[0].replace('.', ' import ')}\n" for field in spec.refs)
-    names = [field.enum for field in spec.own_fields if field.kind == "enum"]
-    return (
-        f"from project.core.scaffold.models import {', '.join(names)}\n"
-        if names and source.name == "schemas.py"
-        else ""
-    )
+    names = [field.enum for field in spec.own_fields if field.kind == "enum" and source.name == "schemas.py"]
+    return f"from project.core.scaffold.models import {', '.join(names)}\n" if names else ""
 
 
 def renamed(text: str, spec: Spec, *, in_test: bool) -> str:
