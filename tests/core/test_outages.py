@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from asyncpg.prepared_stmt import PreparedStatement
 
 from project.core.db import outages
 from project.core.db.engine import Database
@@ -90,4 +91,24 @@ async def test_a_server_that_goes_while_it_is_connected_to_is_away(
     monkeypatch.setattr(asyncpg.Connection, "set_type_codec", closed)
     with pytest.raises(ConnectionError):
         await database.sessions[True]().execute(sa.text("SELECT 1"))
+    await database.close()
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), asyncpg.InterfaceError("connection is closed")])
+async def test_a_transaction_that_cannot_begin_leaves_no_connection_behind(
+    make_settings: MakeSettings, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    database = Database(make_settings(DATABASE_URL=postgresql_url, DB_POOL_SIZE=1, DB_POOL_OVERFLOW=0))
+    async with database.unit_of_work() as db:
+        held = await driver(db)
+    with monkeypatch.context() as patch:
+        patch.setattr(PreparedStatement, "fetch", fail)
+        with pytest.raises(ConnectionError):
+            await database.sessions[True]().execute(sa.text("SELECT 1"))
+    assert held.is_closed()
+    async with database.unit_of_work() as db:
+        assert (await db.execute(sa.text("SHOW transaction_read_only"))).scalar_one() == "off"
     await database.close()

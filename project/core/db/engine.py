@@ -16,7 +16,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from project.core.conf import Settings
-from project.core.db.outages import survive_outages
+from project.core.db.outages import drop, survive_outages
 from project.core.db.recording import watch
 from project.core.db.session import AsyncSession
 from project.core.log import get_logger
@@ -158,7 +158,12 @@ def begin_writing(engine: AsyncEngine) -> None:
     def _begin(connection: Any) -> None:
         if not connection.get_execution_options().get("postgresql_readonly"):
             cursor = connection.connection.cursor()
-            cursor.execute("SET TRANSACTION READ WRITE")
+            try:
+                cursor.execute("SET TRANSACTION READ WRITE")
+            except Exception as error:  # SQLAlchemy, past which this is said, neither wraps it nor lets go
+                drop(connection.connection)
+                connection.invalidate(error)
+                raise ConnectionError(str(error)) from error
             cursor.close()
 
 

@@ -26,7 +26,7 @@ def survive_outages(engine: AsyncEngine) -> None:
         # A server that lives ends a statement itself, before the driver gives up. Of one that hangs nothing more is
         # asked: a rollback would wait as long again.
         if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
-            _drop(context.connection.connection)
+            drop(context.connection.connection)
             context.is_disconnect = True
 
     @event.listens_for(engine.sync_engine, "do_connect")
@@ -66,12 +66,12 @@ def ask_rested(engine: AsyncEngine) -> None:
             try:
                 dbapi.run_async(lambda driver: driver.execute("", timeout=PATIENCE))
             except TimeoutError as error:
-                _drop(dbapi)
+                drop(dbapi)
                 raise DisconnectionError from error
             except Exception as error:  # where one was ended, most likely all were
                 raise InvalidatePoolError from error
 
 
-def _drop(connection: Any) -> None:
+def drop(connection: Any) -> None:
     """Let go of a connection at once; a polite end would wait for a server that hangs."""
     connection.driver_connection.terminate()
