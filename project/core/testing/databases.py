@@ -161,6 +161,7 @@ def postgresql_server() -> tuple[str, str]:
         for name, value in QUICK.items():
             server.psql(f"ALTER SYSTEM SET {name} = '{value}'")
         server.psql("SELECT pg_reload_conf()")
+    os.environ["PATH"] = os.pathsep.join([str(server.bin_path), os.environ.get("PATH", "")])  # pg_dump of its release
     return str(server.get_uri("postgres")), "its test wheel"
 
 
