@@ -1,11 +1,13 @@
 """The outermost layer: request ids, headers, one log line."""
 
 import logging
+from queue import Queue
 
 import httpx2
 import pytest
 
 from apps.accounts.testing import SignIn
+from project.core.log import DroppingQueueHandler
 from project.core.testing.plugin import MakeSettings, running
 
 pytestmark = pytest.mark.any_database
@@ -70,3 +72,19 @@ async def test_a_request_is_logged_once_without_its_query(
     assert len(lines) == 1
     assert "/health/live" in lines[0]
     assert "top-secret" not in lines[0]
+
+
+async def test_the_line_names_who_asked_and_the_next_ones_do_not(
+    client: httpx2.AsyncClient, sign_in: SignIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = await sign_in("ann@example.com")
+    lines = Queue[logging.LogRecord]()
+    logging.getLogger("project.request").addHandler(handler := DroppingQueueHandler(lines))
+    with caplog.at_level(logging.INFO, "project.request"):
+        await client.get("/api/v1/accounts/me")
+        await client.get("/health/live")
+    logging.getLogger("project.request").removeHandler(handler)
+    mine, other = (vars(lines.get_nowait())["context"] for _ in range(2))
+    assert mine["user_id"] == str(user.id)
+    assert "user_id" not in other
+    assert mine["request_id"] != other["request_id"]
