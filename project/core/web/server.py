@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import sys
-import time
 from socket import socket
 from typing import Any
 
@@ -140,7 +139,6 @@ class Config(uvicorn.Config):
         except Exception:
             logging.getLogger("uvicorn.error").exception("The site cannot be imported.")
             if self.workers > 1:  # the supervisor waits a minute for whom it has asked and who does not answer any more
-                time.sleep(1)
                 os._exit(STARTUP_FAILURE)
             sys.exit(STARTUP_FAILURE)
 
