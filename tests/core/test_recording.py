@@ -39,7 +39,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> I
         assert isinstance(record.msg, dict)
         found.append(record.msg | {each.name: each.get() for each in CONTEXT})  # as the handler of the site does
 
-    caplog.handler.emit = emit  # type: ignore[method-assign]
+    monkeypatch.setattr(caplog.handler, "emit", emit)
     with caplog.at_level(logging.WARNING, recording.__name__):
         yield found
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from signal import SIGTERM
 
 SCENARIO_SECONDS = 420
 
@@ -64,6 +65,9 @@ def run(*scenarios: Scenario, seconds: float = SCENARIO_SECONDS) -> None:
 
 
 async def _bounded(scenario: Scenario, report: Report, seconds: float) -> None:
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)  # what was started is ended then, too
     try:
         async with asyncio.timeout(seconds):
             await scenario(report)

@@ -33,8 +33,6 @@ def survive_outages(engine: AsyncEngine) -> None:
     def _connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
         try:
             return dialect.connect(*arguments, **options)
-        except (ConnectionError, TimeoutError):
-            raise
         except OSError as error:  # no such name, no such socket: it is restarted, or its name server is
             raise ConnectionError(str(error)) from error
 
@@ -43,8 +41,6 @@ def _or_away(setup: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitab
     async def guarded(connection: Any) -> None:
         try:
             await setup(connection)
-        except TimeoutError:
-            raise
         except Exception as error:  # the server went between the first word and the second
             raise ConnectionError(str(error)) from error
 

@@ -1,7 +1,6 @@
 """Readers who have left: what they asked for ends with them, so that nobody waits behind it."""
 
 import asyncio
-from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,11 +58,10 @@ class _Watch:
         self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        with suppress(Exception):
-            while (message := await self._receive())["type"] != "http.disconnect":
-                self._seen.append(message)
-            self.left = True
-            self.task.cancel()
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._seen.append(message)
+        self.left = True
+        self.task.cancel()
 
     async def receive(self) -> Message:
         """What the request says, also where it has been seen here before."""
