@@ -155,7 +155,7 @@ async def test_a_toast_finds_whoever_works_in_the_admin(visit: Visit, runtime: R
     ann = await visit(DESKTOP_LIGHT, who="staff")
     await ann.page.goto("/admin/")
     await is_live(ann.page)
-    await say(runtime, await id_of(ann, runtime), "Your export is ready", "success", "/fetcher/batches")
+    await say(runtime, await id_of(ann, runtime), "Your export is ready", "success", "/accounts/activity")
     await expect(ann.page.get_by_role("link", name="Your export is ready")).to_be_visible()
     await ann.page.get_by_role("button", name="Dismiss").click()
     await expect(ann.page.locator("#toasts .flash")).to_have_count(0)

@@ -40,7 +40,7 @@ async def test_a_backup_brings_all_of_it_back_and_a_broken_one_changes_nothing(
             await connection.commit()
 
     def rows() -> str:
-        return manage("dumpdata", "accounts", "core", "fetcher", "realtime", "--all", DATABASE_URL=url).stdout
+        return manage("dumpdata", "accounts", "core", "--all", DATABASE_URL=url).stdout
 
     def walk() -> None:
         manage("seed", DEBUG=True, DATABASE_URL=url)
