@@ -24,7 +24,7 @@ async def test_a_refusal_that_is_no_form_is_told_in_its_own_words(visit: Visit, 
     for answer, words in [
         ("forbidden", "Not for you."),
         ("too often", "Ten a minute are enough."),
-        ("broken", "Something went wrong"),
+        ("broken", "a bug of the lab"),  # in development; elsewhere nobody hears of it
     ]:
         await labelled(page, "Answer").select_option(answer)
         await labelled(page, "Note").fill(f"my words, {answer}")
