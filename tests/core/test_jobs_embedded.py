@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ import pytest
 from fastapi import FastAPI
 
 from project.core.jobs import Running, State, cancel, embedded, executor, job
-from project.core.jobs.embedded import KIND, embedded_worker
+from project.core.jobs.embedded import KIND, embedded_worker, lock_of
 from project.core.jobs.executor import Executor
 from project.core.runtime import Runtime
 from project.core.testing.jobs import Jobs
+from project.core.testing.plugin import MakeSettings
 from tests.core.test_jobs import put
 
 SECONDS = 10
@@ -77,7 +79,7 @@ async def test_what_a_killed_process_held_runs_at_the_next_start(
     assert (await jobs.only()).deaths == 1
 
 
-async def test_only_one_process_of_a_folder_runs_jobs(
+async def test_only_one_process_here_runs_the_jobs_of_a_database(
     runtime: Runtime, jobs: Jobs, ran: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asyncio.Event()
@@ -89,7 +91,7 @@ async def test_only_one_process_of_a_folder_runs_jobs(
 
     monkeypatch.setattr(embedded, "_locked", watched)
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.01)
-    with (runtime.settings.DATA_DIR / "jobs.lock").open("a") as other:
+    with lock_of(runtime).open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         async with embedded_worker(runtime):
             await put(runtime, "probe.tell")
@@ -97,6 +99,11 @@ async def test_only_one_process_of_a_folder_runs_jobs(
             assert (await jobs.only()).state == State.QUEUED
             fcntl.flock(other, fcntl.LOCK_UN)
             await told(ran)
+
+
+def test_sites_on_other_databases_run_their_jobs_beside_each_other(make_settings: MakeSettings, tmp_path: Path) -> None:
+    locks = {lock_of(Runtime(make_settings(DATABASE_URL=f"sqlite:///{tmp_path}/{name}.sqlite3"))) for name in "aba"}
+    assert len(locks) == 2
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -45,8 +46,8 @@ async def embedded_worker(runtime: "Runtime") -> AsyncIterator[None]:
 
 
 async def _work(runtime: "Runtime") -> None:
-    """Wait until no other process of this folder runs jobs, then run them."""
-    async with _alone(runtime.settings.DATA_DIR / "jobs.lock"):
+    """Wait until no other process here runs the jobs of this database, then run them."""
+    async with _alone(lock_of(runtime)):
         executor = Executor(runtime, concurrency=runtime.settings.WORKER_CONCURRENCY, kind=KIND)
         with contextlib.suppress(*AWAY):
             await executor.sweep(of_worker=whereabouts(KIND))  # a former process was killed: this one has the lock
@@ -91,9 +92,15 @@ async def stop(tasks: set[asyncio.Task[State | None]], grace: float) -> None:
         await asyncio.gather(*late, return_exceptions=True)
 
 
+def lock_of(runtime: "Runtime") -> Path:
+    """The file that the process which runs the jobs of this database holds locked."""
+    which = hashlib.sha256(repr(runtime.database.url).encode()).hexdigest()  # its repr hides the password
+    return runtime.settings.DATA_DIR / f"jobs-{which[:12]}.lock"
+
+
 @contextlib.asynccontextmanager
 async def _alone(path: Path) -> AsyncIterator[None]:
-    """Wait until no other process of this folder runs jobs; it ends, and this one takes over."""
+    """Wait until no other process holds this file; it ends, and this one takes over."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         while not _locked(file):  # noqa: ASYNC110 - another process cannot set an event here
