@@ -64,6 +64,7 @@ async def test_editing_in_place_leads_the_focus_there_and_back(page: Page) -> No
     await page.get_by_role("link", name="Cancel").first.click()
     await expect(edit).to_be_focused()
     await edit.click()
+    await expect(box).to_be_focused()
     await box.fill("Better plan")
     await box.press("Enter")
     await expect(page.locator("#demo-title")).to_contain_text("Better plan")
