@@ -54,7 +54,7 @@ class Watchdog(threading.Thread):
         self._watched = threading.get_ident()
         self._over = threading.Event()
         self._due = self._looked = monotonic()
-        self._used, self._told = process_time(), 0.0
+        self._used, self._told, self._late = process_time(), 0.0, 0.0
         self._step: object = self
         self._beat()
 
@@ -69,11 +69,12 @@ class Watchdog(threading.Thread):
         while not self._over.wait(self._pause):
             task = asyncio.current_task(self._loop)
             if self.is_held_up(monotonic(), process_time(), task):
-                self._tell(task)
+                self._tell(task, self._late)
 
     def is_held_up(self, now: float, used: float, task: object) -> bool:
         """Whether this look finds a stall that was not told yet; `used` is the processor's seconds of this process."""
-        own, worked, late = now - self._looked - self._pause, used - self._used, now - self._due
+        own, worked = now - self._looked - self._pause, used - self._used
+        self._late = late = now - self._due
         self._looked, self._used = now, used
         if late < self._patience / 2 or own > max(self._patience / 2, 2 * worked):
             self._step = self
@@ -84,18 +85,18 @@ class Watchdog(threading.Thread):
             return True
         return False
 
-    def _tell(self, task: Any) -> None:
+    def _tell(self, task: Any, seconds: float) -> None:
         frame = sys._current_frames().get(self._watched)
         context: Mapping[Any, str] = getattr(task, "get_context", dict)()  # from Python 3.12 on: of a subtask, too
         about = {var.name: context[var] for var in CONTEXT if context.get(var)} | doing(frame)
-        stack = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_stack(frame)[-FRAMES:]]
+        frames = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_stack(frame)[-FRAMES:]]
         STALLS.add()
         log.warning(
             "the event loop is held up",
             at=place(frame),
-            seconds=round(monotonic() - self._due, 2),
+            seconds=round(seconds, 2),
             **about,
-            stack=stack,
+            frames=frames,
         )
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from structlog.dev import ConsoleRenderer
 from structlog.testing import capture_logs
 
 from project.core import Running, job, watchdog
@@ -58,7 +59,8 @@ async def test_a_stall_is_told_once_with_frame_and_request(
     assert re.fullmatch(r"tests/core/test_watchdog\.py, line \d+, in hold_up", line["at"])
     assert (line["request_id"], line["route"]) == ("stalled-request", "GET /hold-up/{much}")
     assert line["seconds"] >= PATIENCE
-    assert any("test_watchdog.py" in frame for frame in line["stack"])
+    assert any("test_watchdog.py" in frame for frame in line["frames"])
+    assert "test_watchdog.py" in ConsoleRenderer(colors=False)(None, "warning", line)  # as development shows it
     assert watchdog.STALLS.series[()] == before + 1
 
 
