@@ -55,6 +55,7 @@ class ModelAdmin(ModelView):
         hidden: the names of columns that are never shown.
     """
 
+    icon = "fa-solid fa-table-list"  # where an app names none
     schema: ClassVar[type[BaseModel] | None] = None
     superuser_fields: ClassVar[Sequence[Any]] = ()
     action_permissions: ClassVar[Mapping[str, str]] = {}
