@@ -78,13 +78,17 @@ class Site(Admin):
     def add_view(self, view: type[ModelView] | type[BaseView], app: str = "core") -> None:
         """Add a view of an app as a class of this site's own, since SQLAdmin writes the session maker on the class.
 
-        A plain ModelView gets ModelAdmin's manners. Raises ConfigurationError when its address is taken.
+        A plain ModelView gets ModelAdmin's manners. Where another app has a view of its name, the later one stands at
+        /admin/<app>-<name>; raises ConfigurationError when that is taken, too.
         """
         plain = view.is_model and not issubclass(view, ModelAdmin)
-        own = types.new_class(view.__name__, (view, ModelAdmin) if plain else (view,))
-        if view.is_model and any(view.identity == other.identity for other in self.views):
+        own: Any = types.new_class(view.__name__, (view, ModelAdmin) if plain else (view,))
+        taken = {other.identity for other in self.views} if view.is_model else set()
+        if own.identity in taken:
+            own.identity = f"{app}-{own.identity}"
+        if own.identity in taken:
             way = f'write `{view.__name__}.identity = "…"` under the class.'
-            raise ConfigurationError(f"Two admin views would stand at /admin/{view.identity}: {way}")
+            raise ConfigurationError(f"Two admin views would stand at /admin/{own.identity}: {way}")
         super().add_view(own)
         self.rights.add(app, self.views[-1])
         self._set_methods()
