@@ -35,7 +35,7 @@ SHAPES = [
     "zine_wiki BlogEntry name:str --pages",
     "zine_crew Person name:str? --api --public --plural people",
 ]
-WALKS = ["tests/walks.py", "tests/test_routes.py", "tests/test_foreign_rows.py"]
+WALKS = ["tests/walks.py", "tests/test_routes.py", "tests/test_foreign_rows.py", "tests/core/test_api_contract.py"]
 MINUTE, SECONDS = 60, 30_000
 
 
