@@ -1,4 +1,4 @@
-"""Everything the seed tutorial shows, one test for each, in its order; what is still to come is an xfail.
+"""Everything the seed tutorial shows, one test for each, in its order.
 
 The seed's own routes are pasted here, corrected where they did not run as printed, and stand under SEED.
 """
