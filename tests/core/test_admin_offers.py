@@ -143,14 +143,3 @@ async def test_a_permission_that_nobody_can_be_given_stops_the_site(make_setting
         site("core.job.chnge")
     with pytest.raises(ConfigurationError, match=r"AppConfig\(permissions="):
         site("zzz.yyy.xxx")
-
-
-def test_a_second_app_with_a_model_of_the_same_name_has_an_address_of_its_own(make_settings: MakeSettings) -> None:
-    app = FastAPI()
-    app.state.runtime = runtime = Runtime(make_settings())
-    site = Site(app, runtime)
-    for label in ("shelf", "attic"):
-        site.add_view(BookAdmin, label)
-    assert [view.identity for view in site.views] == ["book", "attic-book"]
-    with pytest.raises(ConfigurationError, match=r"at /admin/attic-book: write `BookAdmin.identity"):
-        site.add_view(BookAdmin, "attic")

@@ -145,11 +145,13 @@ async def test_the_json_export_is_json_and_bounded(
     assert len(json.loads((await staff.get("/admin/book/export/json")).text)) == 2
 
 
-async def test_two_views_at_one_address_are_refused(shared_app: FastAPI) -> None:
+async def test_a_second_app_with_a_model_of_the_same_name_has_an_address_of_its_own(shared_app: FastAPI) -> None:
     admin = Site(FastAPI(), shared_app.state.runtime)
-    admin.add_view(BookAdmin)
-    with pytest.raises(ConfigurationError, match="/admin/book"):
-        admin.add_view(BookAdmin)
+    for app in ("shelf", "attic"):
+        admin.add_view(BookAdmin, app)
+    assert [view.identity for view in admin.views] == ["book", "attic-book"]
+    with pytest.raises(ConfigurationError, match=r"at /admin/attic-book: write `BookAdmin.identity"):
+        admin.add_view(BookAdmin, "attic")
 
 
 async def test_a_view_of_two_sites_asks_each_sites_own_database(shared_app: FastAPI) -> None:
